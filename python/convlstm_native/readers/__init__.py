@@ -1,0 +1,87 @@
+"""Readers: a model file of any kind to a :class:`~convlstm_native.spec.NetworkSpec`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convlstm_native.errors import ModelFormatError
+from convlstm_native.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+ZIP_MAGIC = b"PK"
+
+
+def read(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> NetworkSpec:
+    """The network in ``source``: a path, the bytes of a file, or a parsed ONNX model.
+
+    The kind of file is decided by its first bytes, never by its suffix: Keras ``.h5`` (a whole model),
+    Keras ``.keras``, or else ONNX. Nothing in the file is ever executed.
+
+    Raises ``FileNotFoundError`` (and ``PermissionError``) as the system does,
+    :class:`~convlstm_native.errors.ModelFormatError` when the file is damaged or no model, and
+    :class:`~convlstm_native.errors.UnsupportedModelError` with every reason why a sound model cannot be run.
+
+    Example::
+
+        spec = read("genre.keras")
+    """
+    if isinstance(source, bytes):
+        return _read_file(source, source[: len(HDF5_MAGIC)], "<bytes>")
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        try:
+            with path.open("rb") as file:
+                head = file.read(len(HDF5_MAGIC))
+        except IsADirectoryError as error:
+            raise ModelFormatError(
+                f"{str(path)!r}: expected a model file, found a directory"
+            ) from error
+        return _read_file(path, head, repr(str(path)))
+    from convlstm_native.readers.onnx_files import read_onnx
+
+    return read_onnx(source)
+
+
+def _read_file(source: Path | bytes, head: bytes, where: str) -> NetworkSpec:
+    """``source`` by the kind that its first bytes ``head`` tell; ``where`` is its name in messages."""
+    if head == HDF5_MAGIC or head.startswith(ZIP_MAGIC):
+        from convlstm_native.readers.keras_files import load_h5, load_zip
+        from convlstm_native.readers.keras_network import to_spec
+
+        return to_spec((load_h5 if head == HDF5_MAGIC else load_zip)(source, where))
+    from convlstm_native.readers.onnx_files import read_onnx
+
+    return read_onnx(_parse_onnx(source, where))
+
+
+def _parse_onnx(source: Path | bytes, where: str) -> onnx.ModelProto:
+    """``source`` as an ONNX model, with the tensors that it keeps in files beside it."""
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx.external_data_helper import load_external_data_for_model
+
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    expected = f"{where}: expected an ONNX model, a .keras archive or an HDF5 file"
+    try:
+        proto = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError) as error:
+        raise ModelFormatError(f"{expected}, found {_looks_like(data)} ({error})") from error
+    if not proto.HasField("graph"):
+        raise ModelFormatError(f"{expected}, found {_looks_like(data)}")
+    if isinstance(source, Path):
+        try:
+            load_external_data_for_model(proto, str(source.parent))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise ModelFormatError(
+                f"{where}: expected its external tensors beside it: {error}"
+            ) from error
+    return proto
+
+
+def _looks_like(data: bytes) -> str:
+    return f"{len(data)} bytes that begin with {data[:16]!r}" if data else "an empty file"

@@ -1,0 +1,220 @@
+"""A Keras file to a :class:`NetworkSpec`: layers placed in the graph, identities dropped, shapes checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from convlstm_native.errors import ModelFormatError, UnsupportedModelError
+from convlstm_native.readers.keras_arguments import Arguments
+from convlstm_native.readers.keras_files import KerasFile
+from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
+from convlstm_native.readers.keras_layers import LAYERS, RECURRENT, Builder, CallSite, parse
+from convlstm_native.spec import Input, NetworkSpec, Node, Output, Value
+
+# Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
+SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
+TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, "Flatten"}
+
+
+def to_spec(file: KerasFile) -> NetworkSpec:
+    """The network in ``file``.
+
+    Raises :class:`UnsupportedModelError` that lists every problem, :class:`ModelFormatError` when weights
+    are missing or do not fit the layers.
+    """
+    builders, problems, notes = _parse_layers(file)
+    if not file.version:
+        notes.insert(
+            0, "the file names no Keras version: read as Keras 1, whose hard_sigmoid is 0.2 x + 0.5"
+        )
+    assembly = _Assembly(file, builders, problems)
+    assembly.add_inputs()
+    for call in file.graph.calls:
+        assembly.add_call(call)
+    if problems:
+        raise UnsupportedModelError.from_problems(
+            f"{file.where}: model {file.graph.name!r}", problems
+        )
+    return NetworkSpec(
+        name=file.graph.name,
+        inputs=tuple(assembly.inputs),
+        nodes=tuple(assembly.nodes),
+        outputs=assembly.outputs(),
+        source=f"Keras {file.version or '1'}",
+        notes=tuple(notes),
+    )
+
+
+def _parse_layers(file: KerasFile) -> tuple[dict[str, Builder], list[str], list[str]]:
+    """What builds each layer, by layer name; the problems found; the notes for the user."""
+    builders: dict[str, Builder] = {}
+    problems: list[str] = []
+    precise: dict[str, list[str]] = {}
+    for layer in file.graph.layers:
+        if layer.class_name == "InputLayer":
+            continue
+        arguments = Arguments(layer, file.major)
+        try:
+            builders[layer.name] = parse(arguments)
+        except UnsupportedModelError as error:
+            problems += error.problems
+        if arguments.precision != "float32":
+            precise.setdefault(arguments.precision, []).append(layer.name)
+    notes = [
+        f"layers {', '.join(names)}: precision policy {policy!r} is run in float32"
+        for policy, names in precise.items()
+    ]
+    return builders, problems, notes
+
+
+def sequence_inputs(graph: Graph) -> frozenset[str]:
+    """Names of the inputs that are sequences; the others are singles.
+
+    Keras does not tell time from other axes, so the rule looks at the use and the shape. An input is a
+    sequence when
+    - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through layers that
+      work on each place alone (activations, normalization, Dense, Dropout), or
+    - its batch shape has five axes or more, or
+    - its first axis after batch is open (None): only time may be.
+    A rank-4 input that is read as an initial state alone is thus a single.
+    """
+    wanted: set[Ref] = set()
+    for call in reversed(graph.calls):
+        timeless = (
+            call.layer.class_name in TIMELESS and Ref(call.layer.name, call.index, 0) in wanted
+        )
+        if call.inputs and (timeless or call.layer.class_name in SEQUENCE_READERS):
+            wanted.add(call.inputs[0])
+    return frozenset(
+        layer.name
+        for layer in graph.inputs
+        if Ref(layer.name, 0, 0) in wanted
+        or len(shape := _batch_shape(layer)) >= 5
+        or (len(shape) > 1 and shape[1] is None)
+    )
+
+
+def _batch_shape(layer: LayerConfig) -> list[int | None]:
+    """The shape of an input layer with its batch axis; Keras 2 calls it ``batch_input_shape``."""
+    shape = layer.arguments.get("batch_shape", layer.arguments.get("batch_input_shape"))
+    if not isinstance(shape, list) or not all(
+        n is None or type(n) is int and n >= 1 for n in shape
+    ):
+        raise ModelFormatError(
+            f"input {layer.name!r}: expected a batch shape of positive integers and nulls, found {shorten(shape)}"
+        )
+    return shape
+
+
+@dataclass
+class _Assembly:
+    """The network under construction. ``values`` holds what each Keras tensor became: its name and shape.
+
+    A tensor that a problem left unknown is missing there, and so is all that depends on it.
+    """
+
+    file: KerasFile
+    builders: dict[str, Builder]
+    problems: list[str]
+    inputs: list[Input] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    values: dict[Ref, tuple[str, Value]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+    def add_inputs(self) -> None:
+        """Every input layer in the model's order."""
+        sequences = sequence_inputs(self.file.graph)
+        for layer in self.file.graph.inputs:
+            is_sequence = layer.name in sequences
+            lead = 2 if is_sequence else 1
+            shape = tuple(_batch_shape(layer)[lead:])
+            known = tuple(n for n in shape if n is not None)
+            if not shape or known != shape:
+                axes = [i + lead for i, n in enumerate(shape) if n is None]
+                found = (
+                    f"{_batch_shape(layer)}, open at axis {axes}" if axes else _batch_shape(layer)
+                )
+                self.problems.append(
+                    f"input {layer.name!r}: expected every axis known but batch and time, found {found}"
+                )
+                continue
+            for switch in ("sparse", "ragged"):
+                if layer.arguments.get(switch):
+                    self.problems.append(
+                        f"input {layer.name!r}: {switch}: expected false, found true"
+                    )
+            self.inputs.append(Input(self._unique(layer.name), known, is_sequence))
+            self.values[Ref(layer.name, 0, 0)] = (layer.name, Value(known, is_sequence))
+
+    def add_call(self, call: Call) -> None:
+        """One call of a layer: a node, or for an identity just another name of its input."""
+        name = call.layer.name if call.index == 0 else f"{call.layer.name}#{call.index}"
+        what = f"{call.layer.class_name} {name!r}"
+        if bad := self._bad_call(call):
+            self.problems.append(f"{what}: {bad}")
+            return
+        known = [self.values[ref] for ref in call.inputs if ref in self.values]
+        if call.layer.name not in self.builders or len(known) < len(call.inputs):
+            return
+        x = known[0][1]
+        site = CallSite(
+            value=x,
+            lead=2 if x.sequence else 1,
+            weights=self.file.weights.get(call.layer.name, ()),
+            initial_state=len(call.inputs) == 3,
+            flip=self.file.backend == "theano",
+        )
+        try:
+            layer = self.builders[call.layer.name](site)
+            made = layer.infer([value for _, value in known]) if layer else (x,)
+        except UnsupportedModelError as error:
+            self.problems.append(f"{what}: {error}")
+            return
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{self.file.where}: {error}") from error
+        if layer is None:
+            self.values[Ref(call.layer.name, call.index, 0)] = known[0]
+            return
+        node_name = self._unique(name)
+        outputs = tuple(
+            node_name if i == 0 else self._unique(f"{node_name}:{i}") for i in range(len(made))
+        )
+        self.nodes.append(Node(node_name, layer, tuple(value for value, _ in known), outputs))
+        for i, value in enumerate(zip(outputs, made, strict=True)):
+            self.values[Ref(call.layer.name, call.index, i)] = value
+
+    def outputs(self) -> tuple[Output, ...]:
+        """The model's outputs under Keras' names; a repeated name gets a number."""
+        taken: set[str] = set()
+        outputs = []
+        for name, ref in self.file.graph.outputs:
+            if ref not in self.values:
+                raise ModelFormatError(
+                    f"{self.file.where}: output {name!r}: expected a tensor, found {ref}"
+                )
+            public = _unique(name, taken, "_")
+            outputs.append(Output(public, self.values[ref][0]))
+        return tuple(outputs)
+
+    def _unique(self, name: str) -> str:
+        return _unique(name, self.names, "#")
+
+    @staticmethod
+    def _bad_call(call: Call) -> str:
+        """What makes a call unusable whatever the shapes; empty when nothing does."""
+        allowed = (1, 3) if call.layer.class_name in RECURRENT else (1,)
+        if len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
+            return f"inputs: expected {' or '.join(map(str, allowed))}, found {len(call.inputs)}"
+        if options := {key: value for key, value in call.options.items() if value is not False}:
+            return f"call arguments: expected none but tensors, found {shorten(options)}"
+        return ""
+
+
+def _unique(name: str, taken: set[str], separator: str) -> str:
+    """``name``, or with a number behind it when it is taken; marks the result as taken."""
+    result, count = name, 0
+    while result in taken:
+        count += 1
+        result = f"{name}{separator}{count}"
+    taken.add(result)
+    return result
