@@ -1,22 +1,18 @@
-"""Settings of the test session. Test files import ``reference``, ``tolerances`` and ``strategies``."""
+"""Settings of the test session. ``reference``, ``tolerances`` and ``strategies`` lie beside it."""
 
 from __future__ import annotations
 
 import os
 
-import hypothesis
+from hypothesis import HealthCheck, settings
 
-# Before the first import of Keras: the back end that the test extra installs, and no log lines.
+# Before the first import of Keras: the back end that the test extra installs, on the CPU.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 # The same examples on every machine and in every run; HYPOTHESIS_PROFILE=search looks for new ones.
-# No deadlines: the first example of a shape pays for the compilation of the network it is compared with.
-COMMON = {
-    "deadline": None,
-    "print_blob": True,
-    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
-}
-hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, **COMMON)
-hypothesis.settings.register_profile("search", max_examples=1000, **COMMON)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+# No deadlines: the first example of a shape pays for the compilation of what it is compared with.
+common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", common, derandomize=True, database=None)
+settings.register_profile("search", common, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

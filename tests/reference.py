@@ -56,7 +56,7 @@ def gelu(x: Array64) -> Array64:
 
 def gelu_tanh(x: Array64) -> Array64:
     inner: Array64 = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-    return 0.5 * x * (1 + np.tanh(inner))
+    return x / 2 * (1 + np.tanh(inner))
 
 
 def softplus(x: Array64) -> Array64:
