@@ -1,0 +1,291 @@
+"""Spec -> portable ONNX that any runtime can run and that :func:`readers.read_onnx` reads back unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from convlstm_native.errors import UnsupportedModelError
+from convlstm_native.onnx_functions import activation_function, conv_lstm_function
+from convlstm_native.readers.onnx_contract import (
+    ACTIVATION,
+    ACTIVATION_SUFFIX,
+    BATCH,
+    CONV_LSTM_2D,
+    DOMAIN,
+    DOMAIN_VERSION,
+    IR_VERSION,
+    OPSET,
+    SINGLE_OPERATORS,
+    TIME,
+    Metadata,
+    attribute_holds,
+    encode_conv_lstm,
+    encode_function,
+    function_name,
+    is_default,
+)
+from convlstm_native.spec import (
+    Activation,
+    BatchNormalization,
+    ConvLSTM2D,
+    Dense,
+    Flatten,
+    Function,
+    Layer,
+    MaxPooling,
+    NetworkSpec,
+    Node,
+    Slice,
+    Value,
+    describe,
+)
+
+
+def to_onnx(spec: NetworkSpec) -> onnx.ModelProto:
+    """Write a network as ONNX, version 1 of the domain ``convlstm_native``.
+
+    Sequences are float32 tensors ``(N, T, *shape)``, singles ``(N, *shape)``, with N and T free. Raises
+    :class:`UnsupportedModelError` that lists every node that has no portable form: layers joined by the
+    rewrites, pooling over more than three axes, and whatever :meth:`NetworkSpec.values` refuses.
+    """
+    values = spec.values()
+    writer = _Writer(spec, values)
+    problems = []
+    for node in spec.nodes:
+        try:
+            writer.write(node)
+        except UnsupportedModelError as error:
+            problems.append(f"{describe(node)}: {error}")
+    if problems:
+        raise UnsupportedModelError.from_problems(f"ONNX of network {spec.name!r}", problems)
+    writer.write_outputs()
+    return writer.model()
+
+
+class _Writer:
+    """The nodes, weights and functions of one model while it is written."""
+
+    def __init__(self, spec: NetworkSpec, values: dict[str, Value]) -> None:
+        self._spec = spec
+        self._values = values
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+        self._functions: dict[tuple[Any, ...], onnx.FunctionProto] = {}
+        # An output may have the name of a value that it does not show; that value gets another name.
+        shown = {output.name: output.value for output in spec.outputs}
+        self._taken = set(values) | set(shown)
+        self._tensors = {
+            name: name if shown.get(name, name) == name else self._fresh(name, "value")
+            for name in values
+        }
+        renamed = [i.name for i in spec.inputs if self._tensors[i.name] != i.name]
+        if renamed:
+            raise UnsupportedModelError(
+                f"input {renamed[0]!r}: an output of another value has the same name"
+            )
+
+    def write(self, node: Node) -> None:
+        """Write one node of the spec as one or more ONNX nodes."""
+        _LAYERS[type(node.layer)](self, node, node.layer)
+
+    def write_outputs(self) -> None:
+        """Give each output its public name."""
+        for output in self._spec.outputs:
+            if output.name != self._tensors[output.value]:
+                name = self._fresh(output.name, "output")
+                self._add("Identity", name, [self._tensors[output.value]], [output.name])
+
+    def model(self) -> onnx.ModelProto:
+        """The finished model."""
+        spec = self._spec
+        graph = helper.make_graph(
+            self._nodes,
+            spec.name or "network",
+            [_tensor_info(i.name, i.value) for i in spec.inputs],
+            [_tensor_info(o.name, self._values[o.value]) for o in spec.outputs],
+            self._weights,
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+        model = helper.make_model(
+            graph,
+            opset_imports=opsets,
+            functions=list(self._functions.values()),
+            ir_version=IR_VERSION,
+            producer_name=DOMAIN,
+        )
+        metadata = Metadata(
+            spec.name,
+            spec.source,
+            spec.notes,
+            {i.name: i.preprocessing for i in spec.inputs if i.preprocessing is not None},
+            {o.name: o.category for o in spec.outputs if o.category is not None},
+        )
+        helper.set_model_props(model, metadata.to_props())
+        return model
+
+    def conv_lstm(self, node: Node, layer: ConvLSTM2D) -> None:
+        if layer.groups != 1 or layer.norm is not None or layer.pool is not None:
+            raise UnsupportedModelError(
+                "expected the layer as it was read, found it joined by a rewrite (groups, norm or pool)"
+            )
+        x, *states = node.inputs
+        weights = [
+            self._weight(node, name, getattr(layer, name))
+            for name in ("kernel", "recurrent_kernel", "bias")
+        ]
+        frame = self._values[x]
+        attributes = encode_conv_lstm(layer)
+        function = self._function(
+            CONV_LSTM_2D,
+            attributes,
+            (frame.shape, layer.initial_state),
+            lambda name: conv_lstm_function(name, layer, frame, list(attributes)),
+        )
+        tensors = [self._tensors[name] for name in states]
+        inputs = [self._tensors[x], *weights, *tensors]
+        self._add(function, node.name, inputs, self._outputs(node), domain=DOMAIN, **attributes)
+
+    def batch_normalization(self, node: Node, layer: BatchNormalization) -> None:
+        # The rank of the constant tells the axis, also where that axis has length 1.
+        (x,) = node.inputs
+        shape = (-1, *[1] * (len(self._values[x].shape) - layer.axis - 1))
+        scale = self._weight(node, "scale", layer.scale.reshape(shape))
+        shift = self._weight(node, "shift", layer.shift.reshape(shape))
+        scaled = self._fresh(node.name, "scaled")
+        self._add("Mul", node.name, [self._tensors[x], scale], [scaled])
+        self._add("Add", f"{node.name}/shift", [scaled, shift], self._outputs(node))
+
+    def max_pooling(self, node: Node, layer: MaxPooling) -> None:
+        (x,) = node.inputs
+        value = self._values[x]
+        if not 1 <= len(value.shape) <= 3:
+            raise UnsupportedModelError(
+                f"input: expected 1 to 3 axes to pool over, found {value.shape}"
+            )
+        window = {
+            "kernel_shape": layer.pool_size,
+            "strides": layer.strides,
+            "auto_pad": "SAME_UPPER" if layer.padding == "same" else "VALID",
+        }
+        # MaxPool wants two axes before those it pools: time is the second, a single gets one of length 1.
+        if value.sequence:
+            self._add("MaxPool", node.name, [self._tensors[x]], self._outputs(node), **window)
+            return
+        axis = self._weight(node, "axis", np.array([1], np.int64))
+        opened, pooled = self._fresh(node.name, "opened"), self._fresh(node.name, "pooled")
+        self._add("Unsqueeze", f"{node.name}/open", [self._tensors[x], axis], [opened])
+        self._add("MaxPool", node.name, [opened], [pooled], **window)
+        self._add("Squeeze", f"{node.name}/close", [pooled, axis], self._outputs(node))
+
+    def dense(self, node: Node, layer: Dense) -> None:
+        kernel = self._weight(node, "kernel", layer.kernel)
+        bias = self._weight(node, "bias", layer.bias)
+        linear = layer.activation == Function("linear")
+        product = self._fresh(node.name, "product")
+        summed = self._outputs(node) if linear else [self._fresh(node.name, "sum")]
+        self._add("MatMul", node.name, [self._tensors[node.inputs[0]], kernel], [product])
+        self._add("Add", f"{node.name}/bias", [product, bias], summed)
+        if not linear:
+            name = node.name + ACTIVATION_SUFFIX
+            self._add_function(name, layer.activation, summed, self._outputs(node))
+
+    def flatten(self, node: Node, _: Flatten) -> None:
+        (x,), (y,) = node.inputs, node.outputs
+        # 0 keeps N and T as they come.
+        target = [0, 0] if self._values[x].sequence else [0]
+        shape = self._weight(node, "shape", np.array([*target, *self._values[y].shape], np.int64))
+        self._add("Reshape", node.name, [self._tensors[x], shape], self._outputs(node))
+
+    def activation(self, node: Node, layer: Activation) -> None:
+        inputs = [self._tensors[name] for name in node.inputs]
+        self._add_function(node.name, layer.function, inputs, self._outputs(node))
+
+    def slice(self, node: Node, layer: Slice) -> None:
+        (x,) = node.inputs
+        axis = layer.axis + (2 if self._values[x].sequence else 1)
+        bounds = [
+            self._weight(node, what, np.array([value], np.int64))
+            for what, value in (("start", layer.start), ("stop", layer.stop), ("axis", axis))
+        ]
+        self._add("Slice", node.name, [self._tensors[x], *bounds], self._outputs(node))
+
+    def _add_function(
+        self, name: str, function: Function, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
+        """An activation: the standard operator where one says exactly the same, else a function of ours."""
+        if function.name in SINGLE_OPERATORS and attribute_holds(function):
+            operator, keys = SINGLE_OPERATORS[function.name]
+            attributes = dict(zip(keys, function.parameters, strict=True))
+            self._add(operator, name, inputs, outputs, **attributes)
+        elif function.name == "relu" and is_default(function):
+            self._add("Relu", name, inputs, outputs)
+        else:
+            attributes = encode_function("function", function)
+            operator = self._function(
+                ACTIVATION,
+                attributes,
+                (),
+                lambda name: activation_function(name, function, list(attributes)),
+            )
+            self._add(operator, name, inputs, outputs, domain=DOMAIN, **attributes)
+
+    def _function(
+        self,
+        kind: str,
+        attributes: dict[str, Any],
+        shapes: tuple[Any, ...],
+        make: Callable[[str], onnx.FunctionProto],
+    ) -> str:
+        """Name of the function for this configuration, made when it is the first of its kind."""
+        key = (kind, *(str(value) for value in attributes.values()), shapes)
+        if key not in self._functions:
+            number = 1 + sum(known[0] == kind for known in self._functions)
+            self._functions[key] = make(function_name(kind, number))
+        return self._functions[key].name
+
+    def _add(
+        self,
+        operator: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        **attributes: Any,
+    ) -> None:
+        self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
+
+    def _outputs(self, node: Node) -> list[str]:
+        return [self._tensors[name] for name in node.outputs]
+
+    def _weight(self, node: Node, what: str, array: np.ndarray[Any, Any]) -> str:
+        name = self._fresh(node.name, what)
+        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def _fresh(self, owner: str, what: str) -> str:
+        """A tensor name that no value of the spec and no other tensor has."""
+        name = f"{owner}/{what}"
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+
+def _tensor_info(name: str, value: Value) -> onnx.ValueInfoProto:
+    free = [BATCH, TIME] if value.sequence else [BATCH]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*free, *value.shape])
+
+
+_LAYERS: dict[type[Layer], Callable[[_Writer, Node, Any], None]] = {
+    ConvLSTM2D: _Writer.conv_lstm,
+    BatchNormalization: _Writer.batch_normalization,
+    MaxPooling: _Writer.max_pooling,
+    Dense: _Writer.dense,
+    Flatten: _Writer.flatten,
+    Activation: _Writer.activation,
+    Slice: _Writer.slice,
+}

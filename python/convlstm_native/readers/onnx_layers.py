@@ -1,0 +1,448 @@
+"""The rules that match ONNX nodes to layers of the spec, one function an operator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from convlstm_native.errors import ModelFormatError, UnsupportedModelError
+from convlstm_native.readers.onnx_contract import (
+    ACTIVATION,
+    ACTIVATION_SUFFIX,
+    CONV_LSTM_2D,
+    DOMAIN,
+    SINGLE_OPERATORS,
+    decode_conv_lstm,
+    decode_function,
+    function_kind,
+    refuse_unknown,
+    widen,
+)
+from convlstm_native.readers.onnx_graph import attributes
+from convlstm_native.readers.onnx_matcher import (
+    OPENED,
+    PLAIN_SINGLE,
+    Matcher,
+    Tensor,
+    leads,
+    options,
+    require,
+)
+from convlstm_native.spec import (
+    Activation,
+    BatchNormalization,
+    ConvLSTM2D,
+    Dense,
+    Flatten,
+    Function,
+    MaxPooling,
+    Slice,
+    same_padding,
+)
+
+Rule = Callable[[Matcher, onnx.NodeProto], None]
+
+
+def rule(node: onnx.NodeProto) -> Rule:
+    """The rule for a node. Raises :class:`UnsupportedModelError` when there is none."""
+    if node.domain == DOMAIN:
+        kind = function_kind(node.op_type)
+        if kind == CONV_LSTM_2D:
+            return _conv_lstm
+        if kind == ACTIVATION:
+            return _activation
+        raise UnsupportedModelError(f"not a function of {DOMAIN} version 1")
+    found = None if node.domain not in ("", "ai.onnx") else _RULES.get(node.op_type)
+    if found is None:
+        raise UnsupportedModelError("no layer of the runtime matches this operator")
+    return found
+
+
+def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
+    _check_defined(matcher, node)
+    given = [name for name in node.input if name]
+    if len(given) not in (4, 6) or len(given) != len(node.input):
+        raise UnsupportedModelError(
+            f"inputs: expected x, kernel, recurrent_kernel, bias and both or no states, found {list(node.input)}"
+        )
+    arguments = decode_conv_lstm(attributes(node))
+    for index, name in enumerate(("kernel", "recurrent_kernel", "bias"), start=1):
+        arguments[name] = matcher.weight(node, index)
+    layer = ConvLSTM2D(**arguments, initial_state=len(given) == 6)
+    tensors = [_plain(matcher.tensor(name)) for name in (given[0], *given[4:])]
+    matcher.emit(node, layer, tensors, list(node.output))
+
+
+def _activation(matcher: Matcher, node: onnx.NodeProto) -> None:
+    x = matcher.tensor(node.input[0])
+    matcher.emit(node, Activation(_function(matcher, node, x)), [x], list(node.output))
+
+
+def _function(matcher: Matcher, node: onnx.NodeProto, x: Tensor) -> Function:
+    """The activation that a node applies: a standard operator or a call of our function."""
+    if node.domain == DOMAIN:
+        _check_defined(matcher, node)
+        given = attributes(node)
+        function = decode_function("function", given)
+        refuse_unknown(given)
+        return function
+    name, keys = _ACTIVATIONS[node.op_type]
+    found = options(node, **_DEFAULTS.get(node.op_type, {}))
+    if name in ("softmax", "log_softmax"):
+        if found["axis"] not in (-1, len(x.dims) - 1):
+            raise UnsupportedModelError(
+                f"axis: expected the last of {x.dims}, found {found['axis']}"
+            )
+        return Function(name)
+    if name == "selu":
+        # The two constants that make the function self-normalizing are part of its name.
+        require({key: round(value, 4) for key, value in found.items()}, alpha=1.6733, gamma=1.0507)
+    return Function(name, tuple(widen(found[key]) for key in keys))
+
+
+def _leaky_relu(matcher: Matcher, node: onnx.NodeProto) -> None:
+    x = matcher.tensor(node.input[0])
+    slope = widen(options(node, alpha=0.01)["alpha"])
+    matcher.emit(node, Activation(Function("relu", (slope, math.inf, 0.0))), [x], list(node.output))
+
+
+def _clip(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """Clip from 0 is relu with a highest value, clip from -1 to 1 is hard_tanh."""
+    options(node)
+    x = matcher.tensor(node.input[0])
+    low = float(matcher.constant(node, 1, np.array(-math.inf)))
+    high = float(matcher.constant(node, 2, np.array(math.inf)))
+    if (low, high) == (-1, 1):
+        function = Function("hard_tanh")
+    elif low == 0 and high > 0:
+        function = Function("relu", (0.0, widen(high), 0.0))
+    else:
+        raise UnsupportedModelError(
+            f"min, max: expected -1, 1 or 0 and a positive number, found {low}, {high}"
+        )
+    matcher.emit(node, Activation(function), [x], list(node.output))
+
+
+def _matmul(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """MatMul with a constant, and the Add of a bias and our own activation that follow it: Dense."""
+    options(node)
+    x, kernel = matcher.tensor(node.input[0]), matcher.weight(node, 1)
+    if kernel.ndim != 2:
+        raise UnsupportedModelError(f"input 1: expected a matrix, found shape {kernel.shape}")
+    units = kernel.shape[1]
+    bias, output = np.zeros(units, np.float32), node.output[0]
+    if (add := matcher.follower(output, "Add")) is not None:
+        (other,) = [name for name in add.input if name != output] or [output]
+        shift = matcher.graph.constants.get(other)
+        if shift is not None and shift.shape == (units,) and shift.dtype == np.float32:
+            bias, output = shift, matcher.consume(add)
+    _dense(matcher, node, x, kernel, bias, output)
+
+
+def _gemm(matcher: Matcher, node: onnx.NodeProto) -> None:
+    found = options(node, alpha=1.0, beta=1.0, transA=0, transB=0)
+    require(found, alpha=1.0, beta=1.0, transA=0)
+    x, kernel = matcher.tensor(node.input[0]), matcher.weight(node, 1)
+    kernel = np.ascontiguousarray(kernel.T) if found["transB"] else kernel
+    units = kernel.shape[-1:]
+    bias = matcher.weight(node, 2) if len(node.input) > 2 else np.zeros(units, np.float32)
+    if len(x.lead) != 1 or len(x.shape) != 1:
+        raise UnsupportedModelError(f"input 0: expected two axes, found {x.dims}")
+    _dense(
+        matcher,
+        node,
+        x,
+        kernel,
+        bias.reshape(units) if bias.size == math.prod(units) else bias,
+        node.output[0],
+    )
+
+
+def _dense(
+    matcher: Matcher,
+    node: onnx.NodeProto,
+    x: Tensor,
+    kernel: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    output: str,
+) -> None:
+    function = Function("linear")
+    after = matcher.graph.next(output)
+    if after is not None and after.name == node.name + ACTIVATION_SUFFIX and _is_activation(after):
+        function = _function(matcher, after, x)
+        output = matcher.consume(after)
+    matcher.emit(node, Dense(kernel, bias, function), [x], [output])
+
+
+def _is_activation(node: onnx.NodeProto) -> bool:
+    if node.domain == DOMAIN:
+        return function_kind(node.op_type) == ACTIVATION
+    return node.domain == "" and node.op_type in _ACTIVATIONS
+
+
+def _affine(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """Mul, Add, Sub and Div by a constant along one axis; a Mul takes the Add that follows along."""
+    x, (axis, scale, shift) = _affine_part(matcher, node)
+    output = node.output[0]
+    after = matcher.follower(output, "Add") if node.op_type == "Mul" else None
+    if after is not None:
+        matcher.tensors[output] = x
+        try:
+            _, (next_axis, _, next_shift) = _affine_part(matcher, after)
+        except UnsupportedModelError:
+            next_axis = None
+        del matcher.tensors[output]
+        if next_axis == axis:
+            shift, output = next_shift, matcher.consume(after)
+    matcher.emit(node, BatchNormalization(axis, scale, shift), [x], [output])
+
+
+def _affine_part(
+    matcher: Matcher, node: onnx.NodeProto
+) -> tuple[Tensor, tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """The tensor that a node scales or shifts, and axis, scale and shift of what it does."""
+    options(node)
+    places = [i for i, name in enumerate(node.input) if name in matcher.graph.constants]
+    if len(places) != 1 or (places == [0] and node.op_type not in ("Add", "Mul")):
+        # Naming the tensors first lets a refused input be the cause.
+        found = [
+            matcher.tensor(name).name for name in node.input if name not in matcher.graph.constants
+        ]
+        raise UnsupportedModelError(f"expected one value and one constant, found values {found}")
+    x = matcher.tensor(node.input[1 - places[0]])
+    axis, vector = _along_axis(matcher.weight(node, places[0]), x.shape)
+    ones, zeros = np.ones_like(vector), np.zeros_like(vector)
+    if node.op_type == "Mul":
+        return x, (axis, vector, zeros)
+    if node.op_type == "Div":
+        return x, (axis, (1 / vector.astype(np.float64)).astype(np.float32), zeros)
+    return x, (axis, ones, -vector if node.op_type == "Sub" else vector)
+
+
+def _along_axis(
+    array: NDArray[np.float32], frame: tuple[int, ...]
+) -> tuple[int, NDArray[np.float32]]:
+    """The frame axis that a broadcast constant follows, and its numbers there.
+
+    A constant of one number follows the axis that its rank reaches to, counted from the last.
+    """
+    rank = len(frame)
+    long = [axis - array.ndim + rank for axis, length in enumerate(array.shape) if length != 1]
+    if len(long) > 1 or (long and (long[0] < 0 or frame[long[0]] != array.size)):
+        raise UnsupportedModelError(
+            f"constant: expected one along an axis of {frame}, found {array.shape}"
+        )
+    axis = long[0] if long else rank - min(max(array.ndim, 1), rank)
+    return axis, np.array(np.broadcast_to(array.reshape(-1), frame[axis : axis + 1]))
+
+
+def _batch_normalization(matcher: Matcher, node: onnx.NodeProto) -> None:
+    found = options(node, epsilon=1e-5, momentum=0.9, training_mode=0)
+    require(found, training_mode=0)
+    x = matcher.tensor(node.input[0])
+    if len(x.lead) != 1:
+        raise UnsupportedModelError(f"input: expected the channels as second axis, found {x.dims}")
+    gamma, beta, mean, variance = (matcher.weight(node, i).astype(np.float64) for i in range(1, 5))
+    scale = gamma / np.sqrt(variance + widen(found["epsilon"]))
+    shift = beta - mean * scale
+    layer = BatchNormalization(0, scale.astype(np.float32), shift.astype(np.float32))
+    matcher.emit(node, layer, [x], list(node.output))
+
+
+def _max_pool(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """MaxPool runs over all axes after the second; a single is opened by an axis of length 1 for it."""
+    found = options(
+        node,
+        kernel_shape=None,
+        strides=None,
+        pads=None,
+        dilations=None,
+        auto_pad="NOTSET",
+        ceil_mode=0,
+        storage_order=0,
+    )
+    x = matcher.tensor(node.input[0])
+    fixed = 2 - len(x.lead)
+    axes = x.shape[fixed:]
+    pool, ones = list(found["kernel_shape"]), [1] * len(axes)
+    strides = found["strides"] or ones
+    require(
+        found | {"dilations": found["dilations"] or ones},
+        ceil_mode=0,
+        storage_order=0,
+        dilations=ones,
+    )
+    if not len(pool) == len(strides) == len(axes) or min([*pool, *strides], default=1) < 1:
+        raise UnsupportedModelError(
+            f"kernel_shape: expected {len(axes)} axes, found {pool}, strides {strides}"
+        )
+    padding = _padding(found["auto_pad"], found["pads"], axes, pool, strides)
+    layer = MaxPooling((*[1] * fixed, *pool), (*[1] * fixed, *strides), padding)
+    output = node.output[0]
+    if len(node.output) > 1:
+        raise UnsupportedModelError("outputs: expected the maximum alone, found its indices too")
+    if x.lead == OPENED and (squeeze := matcher.follower(output, "Squeeze")) is not None:
+        if matcher.integers(squeeze, 1, []) == [1]:
+            output = matcher.consume(squeeze)
+            x = Tensor(x.name, x.value, PLAIN_SINGLE)
+    matcher.emit(node, layer, [x], [output])
+
+
+def _padding(
+    auto_pad: str,
+    pads: list[int] | None,
+    axes: tuple[int, ...],
+    pool: list[int],
+    strides: list[int],
+) -> str:
+    """The Keras name of a padding; 'valid' where both names mean the same."""
+    if auto_pad == "SAME_UPPER":
+        return "same"
+    if auto_pad == "VALID":
+        return "valid"
+    pairs = [same_padding(*axis) for axis in zip(axes, pool, strides, strict=True)]
+    same = [before for before, _ in pairs] + [after for _, after in pairs]
+    if auto_pad == "SAME_LOWER" and all(before == after for before, after in pairs):
+        return "same"
+    if auto_pad == "NOTSET" and not any(pads or []):
+        return "valid"
+    if auto_pad == "NOTSET" and pads == same:
+        return "same"
+    raise UnsupportedModelError(f"padding: expected none or {same}, found {auto_pad} {pads}")
+
+
+def _reshape(matcher: Matcher, node: onnx.NodeProto) -> None:
+    require(options(node, allowzero=0), allowzero=0)
+    x, target = matcher.tensor(node.input[0]), list(matcher.constant(node, 1))
+    target = [x.dims[i] if size == 0 and i < len(x.dims) else size for i, size in enumerate(target)]
+    flat = (math.prod(x.shape),)
+    for lead in leads(x.value):
+        for frame in (x.shape, flat):
+            if _fits(target, (*lead, *frame)):
+                _show(matcher, node, x, lead, flatten=frame == flat)
+                return
+    raise UnsupportedModelError(
+        f"shape: expected to keep or flatten the frame of {x.dims}, found {target}"
+    )
+
+
+def _fits(target: list[object], dims: tuple[str | int, ...]) -> bool:
+    """Whether a Reshape target, in which -1 stands for what is left, means these dimensions."""
+    pairs = zip(target, dims, strict=False)
+    return len(target) == len(dims) and all(found in (wanted, -1) for found, wanted in pairs)
+
+
+def _flatten(matcher: Matcher, node: onnx.NodeProto) -> None:
+    x = matcher.tensor(node.input[0])
+    axis = options(node, axis=1)["axis"]
+    axis = axis + len(x.dims) if axis < 0 else axis
+    if axis != len(x.lead) or x.lead == OPENED:
+        raise UnsupportedModelError(
+            f"axis: expected {len(x.lead)}, the frame of {x.dims}, found {axis}"
+        )
+    _show(matcher, node, x, leads(x.value)[-1] if x.value.sequence else PLAIN_SINGLE, flatten=True)
+
+
+def _show(
+    matcher: Matcher, node: onnx.NodeProto, x: Tensor, lead: tuple[str | int, ...], flatten: bool
+) -> None:
+    """The same numbers behind ``lead``. A flat frame that stays flat and in place is a Flatten too."""
+    if flatten and (len(x.shape) != 1 or x.lead == lead):
+        matcher.emit(node, Flatten(), [Tensor(x.name, x.value, lead)], list(node.output))
+    else:
+        matcher.alias(x, node.output[0], lead)
+
+
+def _unsqueeze(matcher: Matcher, node: onnx.NodeProto) -> None:
+    options(node)
+    x, axes = matcher.tensor(node.input[0]), matcher.integers(node, 1)
+    if x.lead != PLAIN_SINGLE or axes != [1]:
+        raise UnsupportedModelError(
+            f"axes: expected 1 of a value (N, ...), found {axes} of {x.dims}"
+        )
+    matcher.alias(x, node.output[0], OPENED)
+
+
+def _squeeze(matcher: Matcher, node: onnx.NodeProto) -> None:
+    options(node)
+    x, axes = matcher.tensor(node.input[0]), matcher.integers(node, 1, [])
+    if x.lead != OPENED or axes != [1]:
+        raise UnsupportedModelError(
+            f"axes: expected 1 of a value (N, 1, ...), found {axes} of {x.dims}"
+        )
+    matcher.alias(x, node.output[0], PLAIN_SINGLE)
+
+
+def _slice(matcher: Matcher, node: onnx.NodeProto) -> None:
+    options(node)
+    x = matcher.tensor(node.input[0])
+    starts, stops = matcher.integers(node, 1), matcher.integers(node, 2)
+    axes, steps = matcher.integers(node, 3, range(len(starts))), matcher.integers(node, 4, [1])
+    if not len(starts) == len(stops) == len(axes) == 1 or steps != [1]:
+        raise UnsupportedModelError(
+            f"expected a cut along one axis by step 1, found axes {axes}, steps {steps}"
+        )
+    axis = (axes[0] + len(x.dims) if axes[0] < 0 else axes[0]) - len(x.lead)
+    if not 0 <= axis < len(x.shape):
+        raise UnsupportedModelError(f"axes: expected one of the frame of {x.dims}, found {axes}")
+    start, stop, _ = slice(starts[0], stops[0]).indices(x.shape[axis])
+    matcher.emit(node, Slice(axis, start, stop), [x], list(node.output))
+
+
+def _pass(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """Identity, and Dropout outside training."""
+    if node.op_type == "Dropout" and np.any(matcher.constant(node, 2, np.array(False))):
+        raise UnsupportedModelError("training_mode: expected false, found true")
+    matcher.alias(matcher.tensor(node.input[0]), node.output[0])
+
+
+def _shape(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """The shape of a tensor is known but for N and T, so arithmetic on it folds."""
+    found = options(node, start=0, end=None)
+    dims = np.array(matcher.tensor(node.input[0]).dims, dtype=object)
+    matcher.graph.constants[node.output[0]] = dims[found["start"] : found["end"]]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    if not tensor.plain:
+        raise UnsupportedModelError(f"input: expected (N, T, ...) or (N, ...), found {tensor.dims}")
+    return tensor
+
+
+def _check_defined(matcher: Matcher, node: onnx.NodeProto) -> None:
+    if node.op_type not in matcher.graph.functions:
+        raise ModelFormatError("expected the file to define this function, found no definition")
+
+
+_ACTIVATIONS = {operator: (name, keys) for name, (operator, keys) in SINGLE_OPERATORS.items()} | {
+    "Relu": ("relu", ())
+}
+_DEFAULTS: dict[str, dict[str, float]] = {
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "Elu": {"alpha": 1.0},
+    "Celu": {"alpha": 1.0},
+    "Selu": {"alpha": 1.6732632, "gamma": 1.0507010},
+    "Softmax": {"axis": -1},
+    "LogSoftmax": {"axis": -1},
+}
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(_ACTIVATIONS, _activation),
+    **dict.fromkeys(("Add", "Mul", "Sub", "Div"), _affine),
+    **dict.fromkeys(("Identity", "Dropout"), _pass),
+    "BatchNormalization": _batch_normalization,
+    "Clip": _clip,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "LeakyRelu": _leaky_relu,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Reshape": _reshape,
+    "Shape": _shape,
+    "Slice": _slice,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+}
