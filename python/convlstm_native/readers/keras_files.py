@@ -191,24 +191,22 @@ def _archive_weights(
 ) -> Iterator[tuple[str, tuple[Array, ...]]]:
     """Weights of a .keras archive: ``layers/<class>_<count>/.../vars/0, 1, ...``.
 
-    A layer goes by its class and its place among those of the class, not by its name. Keras 2.12 and 2.13
-    call the outermost group ``_layer_checkpoint_dependencies``.
+    A layer goes by its class and its place among those of the class, not by its name. Keras 2.12
+    and 2.13 call the outermost group ``_layer_checkpoint_dependencies`` and count each layer that
+    has weights twice.
     """
-    root = (
-        "_layer_checkpoint_dependencies" if "_layer_checkpoint_dependencies" in file else "layers"
-    )
+    counted_twice = "_layer_checkpoint_dependencies" in file
+    root = "_layer_checkpoint_dependencies" if counted_twice else "layers"
     count: Counter[str] = Counter()
     for layer in graph.layers:
         key = _snake_case(layer.class_name)
-        path = [root, f"{key}_{count[key]}" if count[key] else key]
-        count[key] += 1
+        group = f"{root}/{key}_{count[key]}" if count[key] else f"{root}/{key}"
         if layer.class_name in INNER:
-            path.append(INNER[layer.class_name])
-        path.append("vars")
-        if "/".join(path) in file:
-            variables = _child(file, "/".join(path))
-            names = [str(i) for i in range(len(variables))]
-            yield layer.name, tuple(_array(_child(variables, name), limit) for name in names)
+            group += "/" + INNER[layer.class_name]
+        variables = _child(file, f"{group}/vars") if f"{group}/vars" in file else ()
+        count[key] += 2 if counted_twice and len(variables) else 1
+        names = map(str, range(len(variables)))
+        yield layer.name, tuple(_array(_child(variables, name), limit) for name in names)
 
 
 def _snake_case(name: str) -> str:
