@@ -1,0 +1,421 @@
+"""Frames of a network from files: ``.npy`` arrays, videos, folders of pictures.
+
+Everything is read frame by frame: memory does not grow with the length of a clip. Videos and
+pictures need PyAV (the extra ``video``), arrays do not, as long as they have the size of the
+network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlstm_native.errors import InputError, UnsupportedModelError
+from convlstm_native.spec import Array, NetworkSpec, Preprocessing
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+NPY_MAGIC = b"\x93NUMPY"
+PIXEL_FORMATS = {"rgb": "rgb24", "bgr": "bgr24", "gray": "gray"}
+
+# A decoder thread costs a frame of memory each; two keep ahead of any network worth running.
+DECODER_THREADS = 2
+# Containers round time stamps (Matroska to 1 ms), so a picture may come this part of a tick late.
+LATE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame as the network takes it, float32, and its time in seconds from the clip's first
+    frame.
+
+    ``time`` is None where nothing states it: pictures and arrays without a frame rate in the model.
+    """
+
+    pixels: Array
+    time: float | None
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """What a network wants of its frames: their ``shape``, and the model's metadata where it has
+    any.
+
+    Without metadata frames must have the size of the network and are not scaled; a video then comes
+    in as RGB or gray by the number of channels, 0 to 255.
+    """
+
+    shape: tuple[int, ...]
+    rules: Preprocessing | None = None
+
+    @classmethod
+    def of(cls, spec: NetworkSpec) -> FrameFormat:
+        """The format of the one sequence that ``spec`` takes.
+
+        Raises :class:`UnsupportedModelError` where the network takes anything else beside it, or
+        where its metadata contradict its shape.
+        """
+        if len(spec.inputs) != 1 or not spec.inputs[0].sequence:
+            found = ", ".join(repr(i.name) for i in spec.inputs)
+            raise UnsupportedModelError(
+                f"network {spec.name!r}: expected one input of frames, found {found}"
+            )
+        form = cls(spec.inputs[0].shape, spec.inputs[0].preprocessing)
+        if form.rules is not None:
+            form._check_rules(form.rules)
+        return form
+
+    def _check_rules(self, rules: Preprocessing) -> None:
+        channels = 1 if rules.color == "gray" else 3
+        first = rules.data_format == "channels_first"
+        shape = (channels, *rules.size) if first else (*rules.size, channels)
+        if shape != self.shape:
+            raise UnsupportedModelError(
+                f"preprocessing metadata: expected frames of shape {self.shape}, found "
+                f"{rules.size} {rules.color} {rules.data_format}, which is {shape}"
+            )
+        if len(rules.mean) not in (1, channels):
+            raise UnsupportedModelError(
+                f"preprocessing metadata: expected 1 or {channels} mean values, found {rules.mean}"
+            )
+
+    @property
+    def fps(self) -> float | None:
+        """Frame rate that the network was trained on, None for any."""
+        return self.rules.fps if self.rules else None
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether a frame is (channels, rows, cols) and not (rows, cols, channels)."""
+        if self.rules is not None:
+            return self.rules.data_format == "channels_first"
+        return self.shape[0] in (1, 3)
+
+    def from_array(self, frame: NDArray[Any]) -> Array:
+        """A frame of an array: uint8 are pixels, resized and scaled; floats are taken as is."""
+        if frame.dtype != np.uint8:
+            with np.errstate(over="ignore"):  # Overflow is reported below, as what it becomes.
+                pixels = frame.astype(np.float32)
+            if not np.isfinite(pixels).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(pixels))[0])
+                raise InputError(f"expected finite numbers, found {pixels[place]} at {place}")
+            return pixels
+        if frame.shape != self.shape:
+            image = np.moveaxis(frame, 0, -1) if self.channels_first else frame
+            picture = _av().VideoFrame.from_ndarray(
+                np.ascontiguousarray(image if image.shape[-1] == 3 else image[..., 0]),
+                format=self._pixel_format(),
+            )
+            return self.from_picture(picture)
+        return self._scaled(frame)
+
+    def from_picture(self, picture: VideoFrame) -> Array:
+        """A frame of a video or a picture: upright, resized and scaled as the metadata say."""
+        pixel_format = self._pixel_format()
+        rows, cols = self.shape[1:] if self.channels_first else self.shape[:2]
+        quarter_turns = picture.rotation // 90
+        width, height = (rows, cols) if quarter_turns % 2 else (cols, rows)
+        if self.rules is None and (picture.width, picture.height) != (width, height):
+            raise InputError(
+                f"expected pictures of {width}x{height}, found {picture.width}x{picture.height}, "
+                "and the model has no preprocessing metadata that would allow to resize"
+            )
+        resized = picture.reformat(width, height, pixel_format, interpolation="BILINEAR")
+        image = resized.to_ndarray().reshape(height, width, -1)
+        image = np.rot90(image, quarter_turns)
+        return self._scaled(np.moveaxis(image, -1, 0) if self.channels_first else image)
+
+    def _pixel_format(self) -> str:
+        if self.rules is not None:
+            return PIXEL_FORMATS[self.rules.color]
+        channels = 0
+        if len(self.shape) == 3:
+            channels = self.shape[0] if self.channels_first else self.shape[-1]
+        if channels not in (1, 3):
+            raise InputError(
+                f"expected a network for pictures of 1 or 3 channels, found {self.shape}"
+            )
+        return PIXEL_FORMATS["rgb" if channels == 3 else "gray"]
+
+    def _scaled(self, pixels: NDArray[Any]) -> Array:
+        """``(pixel - mean) * scale`` in float32, the channels where the network wants them."""
+        scaled = np.array(pixels, np.float32, order="C")
+        if self.rules is not None:
+            mean = np.array(self.rules.mean, np.float32)
+            scaled -= mean[:, None, None] if self.channels_first else mean
+            scaled *= np.float32(self.rules.scale)
+        return scaled
+
+
+def read_frames(path: str | Path, form: FrameFormat) -> Generator[Frame, None, None]:
+    """Yield the frames of an ``.npy`` file, of a folder of pictures, or of a video (any other
+    file).
+
+    Arrays are ``(T, *form.shape)`` with the channels in the network's order. With a frame rate in
+    the metadata a video is sampled at that rate: at each tick the nearest earlier picture. Pictures
+    are stretched to the network's size.
+
+    Raises :class:`InputError` when the file is missing, empty, damaged, cut short or does not fit,
+    if need be after the first frames: a container states its length but holds less.
+
+    Example::
+
+        for frame in read_frames("clip.mp4", FrameFormat.of(model.spec)):
+            scores = stream.push(frame.pixels)
+    """
+    path = Path(path)
+    _check_file(path)
+    if path.is_dir():
+        return _folder_frames(path, form)
+    if path.suffix == ".npy":
+        return _array_frames(path, form)
+    return _video_frames(path, form)
+
+
+def expected_frames(path: str | Path, form: FrameFormat) -> int | None:
+    """How many frames ``read_frames`` should yield by the header of the file; None where it is
+    silent.
+
+    Raises :class:`InputError` like ``read_frames``.
+    """
+    path = Path(path)
+    _check_file(path)
+    if path.is_dir():
+        return len(_picture_paths(path))
+    if path.suffix == ".npy":
+        return len(_open_array(path, form))
+    with _open_video(path) as (_, stream):
+        end = _stated_end(stream)
+        if form.fps is not None:
+            return None if end is None else round(end * form.fps)
+        return stream.frames or None
+
+
+def _check_file(path: Path) -> None:
+    with _input_errors():
+        if not path.exists():
+            raise InputError("no such file")
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError("the file is empty")
+        if not path.is_dir() and not path.is_file():
+            raise InputError("expected a file or a folder")
+
+
+@contextlib.contextmanager
+def _input_errors() -> Iterator[None]:
+    """Turn errors of the operating system, NumPy and PyAV into InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _foreign_errors() as error:
+        raise InputError(getattr(error, "strerror", None) or str(error)) from error
+
+
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    av = sys.modules.get("av")
+    return (OSError, ValueError, av.error.FFmpegError) if av else (OSError, ValueError)
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(
+            "expected PyAV, to read videos and to resize: pip install 'convlstm-native[video]'"
+        ) from error
+    return av
+
+
+# --- Arrays
+
+
+def _open_array(path: Path, form: FrameFormat) -> NDArray[Any]:
+    """The array, memory-mapped, after every check that needs no look at the numbers."""
+    with _input_errors():
+        with path.open("rb") as file:
+            start = file.read(len(NPY_MAGIC))
+        if start != NPY_MAGIC:
+            raise InputError(
+                f"not an .npy file: expected it to start with {NPY_MAGIC!r}, found {start!r}"
+            )
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    wanted = f"({', '.join(['frames', *map(str, form.shape)])})"
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError(f"expected uint8 or floating-point numbers, found {array.dtype}")
+    if array.ndim != len(form.shape) + 1:
+        raise InputError(f"expected an array {wanted}, found rank {array.ndim}: {array.shape}")
+    if len(array) == 0:
+        raise InputError(f"expected at least one frame {wanted}, found {array.shape}")
+    found = array.shape[1:]
+    if found != form.shape:
+        channel_axis = 0 if form.channels_first else -1
+        if form.rules is None or found[channel_axis] != form.shape[channel_axis] or 0 in found:
+            raise InputError(f"expected an array {wanted}, found {array.shape}")
+        if array.dtype != np.uint8:
+            raise InputError(
+                f"expected an array {wanted}, found {array.shape}: "
+                f"only uint8 pixels can be resized, these are {array.dtype}"
+            )
+    return array
+
+
+def _array_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]:
+    for index, frame in enumerate(_open_array(path, form)):
+        with _at_frame(index):
+            pixels = form.from_array(frame)
+        yield Frame(pixels, index / form.fps if form.fps else None)
+
+
+@contextlib.contextmanager
+def _at_frame(index: int) -> Iterator[None]:
+    with _input_errors():
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"frame {index}: {error}") from error
+
+
+# --- Videos and pictures
+
+
+@contextlib.contextmanager
+def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    # An absolute path, so that no name can be taken for a protocol such as "http:".
+    with _input_errors():
+        container = _av().open(str(path.absolute()))
+    with container:
+        if not container.streams.video:
+            raise InputError("expected a video, found a file without pictures")
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = DECODER_THREADS
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _stated_end(stream: VideoStream) -> float | None:
+    """When the last picture should end by the container, in seconds from the first one."""
+    if stream.duration is None or stream.time_base is None:
+        return _seconds(stream.metadata.get("DURATION", ""))
+    return float(stream.duration * stream.time_base)
+
+
+def _seconds(text: str) -> float | None:
+    """Matroska's length of a stream, ``HH:MM:SS.fraction``."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def _video_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]:
+    with _open_video(path) as (container, stream):
+        pictures = _pictures(container, stream)
+        for index, (time, picture) in enumerate(_sampled(pictures, form.fps)):
+            with _at_frame(index):
+                pixels = form.from_picture(picture)
+            yield Frame(pixels, time)
+
+
+# A picture, when it comes, and when the next one should, in seconds from the first picture.
+Shown = tuple[float, float, "VideoFrame"]
+
+
+def _pictures(container: InputContainer, stream: VideoStream) -> Iterator[Shown]:
+    """Every picture; raises InputError at a damaged one or where the file is cut short."""
+    step = 1 / (stream.average_rate or stream.base_rate or Fraction(25))
+    count, start, end = 0, 0.0, 0.0
+    for picture in _decoded(container, stream):
+        stamp = picture.time if picture.time is not None else float(count * step)
+        if count == 0:
+            start = stamp
+        length = picture.duration * (picture.time_base or 0) or step
+        end = stamp - start + float(length)
+        yield stamp - start, end, picture
+        count += 1
+    if count == 0:
+        raise InputError("expected a video, found no picture in it")
+    stated = _stated_end(stream)
+    # Time and count must both say so: with an edit list a sound file shows fewer frames than it
+    # stores. Without a count, Matroska's lengths are only trusted to the frame.
+    slack = (0.5 if stream.frames else 1.5) * step
+    if stated is not None and count < (stream.frames or count + 1) and end + slack < stated:
+        frames = f"{stream.frames} frames" if stream.frames else "pictures"
+        raise InputError(
+            f"the file is cut short: expected {frames} up to {stated:.2f} s, "
+            f"found {count} up to {end:.2f} s"
+        )
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    count = 0
+    packets = container.demux(stream)
+    while True:
+        with _input_errors():
+            packet = next(packets, None)
+            if packet is None:
+                return
+            pictures = packet.decode()
+        if packet.is_corrupt:
+            raise InputError(f"the file is damaged or cut short after frame {count}")
+        for picture in pictures:
+            if picture.is_corrupt:
+                raise InputError(f"frame {count} of the video is damaged")
+            yield picture
+            count += 1
+
+
+def _sampled(pictures: Iterator[Shown], fps: float | None) -> Iterator[tuple[float, VideoFrame]]:
+    """Every picture, or with ``fps`` at each of its ticks the nearest earlier one."""
+    if fps is None:
+        for time, _, picture in pictures:
+            yield time, picture
+        return
+    tick = 0
+    held: Shown | None = None
+    for shown in pictures:
+        while held is not None and tick + LATE < shown[0] * fps:
+            yield held[0], held[2]
+            tick += 1
+        held = shown
+    while held is not None and (tick == 0 or tick + LATE < held[1] * fps):
+        yield held[0], held[2]
+        tick += 1
+
+
+def _picture_paths(folder: Path) -> list[Path]:
+    """Files of a folder in the order a person counts: ``frame2`` before ``frame10``."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        return [(int(p) if p.isdigit() else -1, p) for p in re.split(r"([0-9]+)", path.name)]
+
+    with _input_errors():
+        found = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    if not found:
+        raise InputError("expected pictures in the folder, found none")
+    return sorted(found, key=key)
+
+
+def _folder_frames(folder: Path, form: FrameFormat) -> Generator[Frame, None, None]:
+    for index, path in enumerate(_picture_paths(folder)):
+        with _at_frame(index), _named(path), _open_video(path) as (container, stream):
+            pixels = form.from_picture(next(_pictures(container, stream))[2])
+        yield Frame(pixels, index / form.fps if form.fps else None)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
