@@ -13,10 +13,9 @@ import math
 from collections.abc import Callable, Mapping, MutableMapping
 
 import numpy as np
-from numpy.typing import NDArray
-
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
+from numpy.typing import NDArray
 
 Array64 = NDArray[np.float64]
 States = MutableMapping[str, tuple[Array64, ...]]
@@ -55,8 +54,8 @@ def gelu(x: Array64) -> Array64:
 
 
 def gelu_tanh(x: Array64) -> Array64:
-    inner: Array64 = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-    return x / 2 * (1 + np.tanh(inner))
+    y: Array64 = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return y
 
 
 def softplus(x: Array64) -> Array64:
@@ -147,7 +146,8 @@ def max_pooling(layer: spec.MaxPooling, x: Array64) -> Array64:
     sizes = [window_output(size, pool, stride, layer.padding) for size, pool, stride in axes]
     y = np.full((len(x), *sizes), -np.inf)
     for offsets in itertools.product(*map(range, layer.pool_size)):
-        y = np.maximum(y, x[(slice(None), *map(every, offsets, layer.strides, sizes))])
+        places = [every(*axis) for axis in zip(offsets, layer.strides, sizes, strict=True)]
+        y = np.maximum(y, x[tuple([slice(None), *places])])
     return y
 
 

@@ -1,8 +1,8 @@
 """Rewrites of a network at load time: the same numbers from fewer and larger steps.
 
 Each rewrite is a pure function from one :class:`~convlstm_native.spec.NetworkSpec` to another.
-Inputs and outputs keep their names, order and shapes. A node that does the work of several layers of
-one kind bears all their names, joined by ``+``.
+Inputs and outputs keep their names, order and shapes. A node that does the work of several layers
+of one kind bears all their names, joined by ``+``.
 """
 
 from __future__ import annotations

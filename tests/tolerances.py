@@ -1,0 +1,52 @@
+"""How far float32 results may lie from the float64 reference: one table, a reason a line.
+
+A difference counts relative to the largest magnitude in the reference, because every sum mixes
+elements of that magnitude and the small elements of a frame inherit its rounding. ``EPS`` is the
+spacing of float32 at one. :func:`check` is the only place that compares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+EPS = float(np.finfo(np.float32).eps)
+
+TOLERANCES: dict[str, float] = {
+    # Gates below one and a state that is pulled back each step: sums of up to 500 products, each
+    # rounded once, and a few rational approximations good to some EPS.
+    "conv_lstm bounded": 3e-6,
+    # Functions without a limit pass errors on at full size, to the states and from there to the
+    # next step: as above, times the few steps that the tests run.
+    "conv_lstm unbounded": 1e-5,
+    # One multiplication and one addition.
+    "batch_normalization": 2 * EPS,
+    # A choice among its inputs, without arithmetic.
+    "max_pooling": 0.0,
+    "slice": 0.0,
+    "flatten": 0.0,
+    # Sums of up to a few hundred products in any order.
+    "dense": 32 * EPS,
+    # A whole network: the errors of its layers add up.
+    "network": 1e-5,
+    # Both sides in float64; weights that a rewrite multiplies together are rounded to float32.
+    "rewrite folded": 8 * EPS,
+    # Both sides in float64 on the same float32 weights: only the order of sums differs.
+    "rewrite": 1e-12,
+    # Keras computes in float32 too: its own rounding comes on top of ours.
+    "keras conv_lstm": 1e-5,
+    "keras layer": 64 * EPS,
+}
+
+
+def check(found: NDArray[Any], expected: NDArray[Any], operation: str) -> None:
+    """Fails unless ``found`` has the shape and, within the tolerance, the numbers of ``expected``."""
+    assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
+    scale = float(np.abs(expected).max(initial=0.0))
+    worst = float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
+    allowed = TOLERANCES[operation] * max(scale, np.finfo(np.float32).tiny)
+    assert worst <= allowed, (
+        f"{operation}: difference {worst:.3g}, allowed {allowed:.3g}, largest value {scale:.3g}"
+    )
