@@ -220,7 +220,7 @@ def read_scores(path: str | Path) -> list[InputScores]:
         if tuple(names[: len(KEYS)]) != KEYS:
             raise InputError(f"expected columns {', '.join(KEYS)}, ..., found {', '.join(names)}")
         return _by_input(names, columns)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"score file {str(path)!r}: {error}") from error
 
 
