@@ -24,7 +24,7 @@ FORMATS = [".csv", ".jsonl", ".parquet"]
 
 
 def fake_spec(per_clip: bool) -> NetworkSpec:
-    """Outputs `mean` (1 value), `pair` (2 values) and, once a clip, `clip`; only the shapes matter."""
+    """Outputs `mean`, `pair` (2 values) and, once a clip, `clip`; only the shapes matter."""
     size = 3 * SIZE * SIZE
     nodes = [Node("flat", Flatten(), ("frames",), ("f",))]
     for name, units in (("mean", 1), ("pair", 2)):
@@ -33,12 +33,9 @@ def fake_spec(per_clip: bool) -> NetworkSpec:
     outputs = [Output("mean", "mean"), Output("pair", "pair")]
     if per_clip:
         last = genre_network(SIZE, ["clip"], sequences=False)
-        nodes += last.nodes[:1]
-        nodes += [Node(f"clip_{n.name}", n.layer, n.inputs, n.outputs) for n in last.nodes[1:]]
-        nodes = [
-            n if n.name != "clip_flat" else Node(n.name, n.layer, ("h",), ("g",)) for n in nodes
-        ]
-        nodes[-1] = Node("clip", nodes[-1].layer, ("g",), ("clip",))
+        cell, flat, dense = last.nodes
+        nodes += [cell, Node("clip_flat", flat.layer, ("h",), ("g",))]
+        nodes.append(Node("clip", dense.layer, ("g",), ("clip",)))
         outputs.append(Output("clip", "clip"))
     inputs = (Input("frames", (3, SIZE, SIZE), True, Preprocessing((SIZE, SIZE))),)
     return NetworkSpec("fake", inputs, tuple(nodes), tuple(outputs))
@@ -200,9 +197,7 @@ def test_bad_inputs_are_reported_and_leave_no_row(
 def test_scores_that_are_not_finite_fail_the_input(tmp_path: Path, clips: list[Path]) -> None:
     report = score_files(FakeModel(diverges_above=250), clips, tmp_path / "out.csv")
     (failed,) = report.failed
-    assert (
-        failed.reason == "output 'mean' at frame 2: expected finite scores, found NaN or infinity"
-    )
+    assert str(failed.reason).startswith("output 'mean' at frame 2: expected finite scores")
     assert {r["input"] for r in cells(tmp_path / "out.csv")} == {str(p) for p in clips[1:]}
 
 
@@ -252,7 +247,7 @@ def test_a_run_that_breaks_off_leaves_the_old_file(
 ) -> None:
     output = tmp_path / f"out{suffix}"
     output.write_bytes(b"old")
-    before = sorted(os.listdir(tmp_path))
+    before = sorted(tmp_path.iterdir())
 
     def break_off(result: object) -> None:
         raise error
@@ -260,7 +255,7 @@ def test_a_run_that_breaks_off_leaves_the_old_file(
     with pytest.raises(type(error)):
         score_files(FakeModel(), clips, output, on_result=break_off)
     assert output.read_bytes() == b"old"
-    assert sorted(os.listdir(tmp_path)) == before
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_no_output_before_the_end(tmp_path: Path, clips: list[Path]) -> None:

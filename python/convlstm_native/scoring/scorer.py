@@ -96,7 +96,9 @@ def score_files(
         writer = open_writer(output, file, scorer.columns.names)
         for path in inputs:
             # The rows of one input, until it is known to be sound.
-            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=Path(file.name).parent) as spool:
+            with tempfile.SpooledTemporaryFile(
+                SPOOL_BYTES, dir=str(Path(file.name).parent)
+            ) as spool:
                 result = scorer.score(path, spool)
                 if result.reason is None:
                     for rows in _batches(spool, scorer.row_type):
