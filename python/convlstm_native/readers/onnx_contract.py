@@ -220,7 +220,7 @@ class Metadata:
                 categories=json.loads(props.pop("categories")),
             )
             _texts(list(metadata.categories.values()))
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelFormatError(
                 f"metadata of {DOMAIN}: damaged or incomplete ({type(error).__name__}: {error})"
             ) from None

@@ -30,8 +30,8 @@ def read_onnx(proto: onnx.ModelProto) -> NetworkSpec:
     Raises :class:`ModelFormatError` for a damaged model and one :class:`UnsupportedModelError` that lists
     every node which could not be placed.
     """
-    metadata = Metadata.from_model(proto)
     matcher = Matcher(Graph(proto))
+    metadata = Metadata.from_model(proto)
     problems: list[str] = []
     inputs = _read_inputs(matcher, metadata, problems)
     _match_nodes(matcher, problems)
@@ -64,7 +64,7 @@ def _input_value(info: onnx.ValueInfoProto) -> Value:
     kind = info.type.tensor_type
     if kind.elem_type != TensorProto.FLOAT:
         raise UnsupportedModelError(
-            f"expected a float32 tensor, found {onnx.helper.printable_type(info.type)}"
+            f"expected a tensor of type {TensorProto.FLOAT} (float32), found {kind.elem_type}"
         )
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     sequence = len(dims) > 1 and dims[1] is None

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, numpy_helper
 
@@ -92,6 +93,7 @@ class Graph:
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
+        _refuse_broken_text(proto)
         _refuse_external_data(proto)
         _check_versions(proto)
         try:
@@ -110,6 +112,8 @@ class Graph:
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.outputs = [o.name for o in graph.output]
         self.nodes = list(graph.node)
+        if idle := [node for node in self.nodes if not node.output or not node.output[0]]:
+            raise ModelFormatError(f"{describe(idle[0])}: expected a named output, found none")
         self._consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
             for name in _uses(node):
@@ -127,7 +131,8 @@ class Graph:
         if compute is None or not inputs or any(value is None for value in inputs):
             return False
         try:
-            result = compute(attributes(node), *inputs)
+            with np.errstate(all="ignore"):
+                result = compute(attributes(node), *inputs)
         except (ValueError, IndexError, TypeError, KeyError) as error:
             raise UnsupportedModelError(
                 f"cannot be computed from its constants ({error})"
@@ -143,7 +148,7 @@ class Graph:
 
 def _constant(node: onnx.NodeProto) -> Constant:
     values = attributes(node)
-    name, value = next(iter(values.items()))
+    name, value = next(iter(values.items()), ("nothing", None))
     if name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         dtype = np.float32 if "float" in name else np.int64
         return np.asarray(value) if name == "value" else np.asarray(value, dtype)
@@ -205,6 +210,23 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def _refuse_broken_text(message: Message) -> None:
+    """Protobuf hands out text that is not UTF-8 as bytes, which no code after this expects."""
+    try:
+        for field, value in message.ListFields():
+            if field.type not in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING):
+                continue
+            for item in [value] if isinstance(value, (Message, str, bytes)) else value:
+                if isinstance(item, Message):
+                    _refuse_broken_text(item)
+                elif isinstance(item, bytes):
+                    raise ModelFormatError(
+                        f"field {field.name}: expected text in UTF-8, found {item!r}"
+                    )
+    except UnicodeDecodeError as error:
+        raise ModelFormatError(f"expected text in UTF-8 ({error})") from None
 
 
 def _refuse_external_data(proto: onnx.ModelProto) -> None:

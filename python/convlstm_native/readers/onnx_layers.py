@@ -9,20 +9,24 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from convlstm_native.errors import ModelFormatError, UnsupportedModelError
+from convlstm_native.errors import UnsupportedModelError
+from convlstm_native.readers.onnx_activations import (
+    OPERATORS,
+    function_of,
+    is_activation,
+    read_activation,
+    read_clip,
+    read_leaky_relu,
+)
 from convlstm_native.readers.onnx_contract import (
     ACTIVATION,
     ACTIVATION_SUFFIX,
     CONV_LSTM_2D,
     DOMAIN,
-    SINGLE_OPERATORS,
     decode_conv_lstm,
-    decode_function,
     function_kind,
-    refuse_unknown,
     widen,
 )
-from convlstm_native.readers.onnx_graph import attributes
 from convlstm_native.readers.onnx_matcher import (
     OPENED,
     PLAIN_SINGLE,
@@ -33,7 +37,6 @@ from convlstm_native.readers.onnx_matcher import (
     require,
 )
 from convlstm_native.spec import (
-    Activation,
     BatchNormalization,
     ConvLSTM2D,
     Dense,
@@ -54,7 +57,7 @@ def rule(node: onnx.NodeProto) -> Rule:
         if kind == CONV_LSTM_2D:
             return _conv_lstm
         if kind == ACTIVATION:
-            return _activation
+            return read_activation
         raise UnsupportedModelError(f"not a function of {DOMAIN} version 1")
     found = None if node.domain not in ("", "ai.onnx") else _RULES.get(node.op_type)
     if found is None:
@@ -63,68 +66,17 @@ def rule(node: onnx.NodeProto) -> Rule:
 
 
 def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
-    _check_defined(matcher, node)
+    arguments = decode_conv_lstm(matcher.arguments(node))
     given = [name for name in node.input if name]
     if len(given) not in (4, 6) or len(given) != len(node.input):
         raise UnsupportedModelError(
             f"inputs: expected x, kernel, recurrent_kernel, bias and both or no states, found {list(node.input)}"
         )
-    arguments = decode_conv_lstm(attributes(node))
     for index, name in enumerate(("kernel", "recurrent_kernel", "bias"), start=1):
         arguments[name] = matcher.weight(node, index)
     layer = ConvLSTM2D(**arguments, initial_state=len(given) == 6)
     tensors = [_plain(matcher.tensor(name)) for name in (given[0], *given[4:])]
     matcher.emit(node, layer, tensors, list(node.output))
-
-
-def _activation(matcher: Matcher, node: onnx.NodeProto) -> None:
-    x = matcher.tensor(node.input[0])
-    matcher.emit(node, Activation(_function(matcher, node, x)), [x], list(node.output))
-
-
-def _function(matcher: Matcher, node: onnx.NodeProto, x: Tensor) -> Function:
-    """The activation that a node applies: a standard operator or a call of our function."""
-    if node.domain == DOMAIN:
-        _check_defined(matcher, node)
-        given = attributes(node)
-        function = decode_function("function", given)
-        refuse_unknown(given)
-        return function
-    name, keys = _ACTIVATIONS[node.op_type]
-    found = options(node, **_DEFAULTS.get(node.op_type, {}))
-    if name in ("softmax", "log_softmax"):
-        if found["axis"] not in (-1, len(x.dims) - 1):
-            raise UnsupportedModelError(
-                f"axis: expected the last of {x.dims}, found {found['axis']}"
-            )
-        return Function(name)
-    if name == "selu":
-        # The two constants that make the function self-normalizing are part of its name.
-        require({key: round(value, 4) for key, value in found.items()}, alpha=1.6733, gamma=1.0507)
-    return Function(name, tuple(widen(found[key]) for key in keys))
-
-
-def _leaky_relu(matcher: Matcher, node: onnx.NodeProto) -> None:
-    x = matcher.tensor(node.input[0])
-    slope = widen(options(node, alpha=0.01)["alpha"])
-    matcher.emit(node, Activation(Function("relu", (slope, math.inf, 0.0))), [x], list(node.output))
-
-
-def _clip(matcher: Matcher, node: onnx.NodeProto) -> None:
-    """Clip from 0 is relu with a highest value, clip from -1 to 1 is hard_tanh."""
-    options(node)
-    x = matcher.tensor(node.input[0])
-    low = float(matcher.constant(node, 1, np.array(-math.inf)))
-    high = float(matcher.constant(node, 2, np.array(math.inf)))
-    if (low, high) == (-1, 1):
-        function = Function("hard_tanh")
-    elif low == 0 and high > 0:
-        function = Function("relu", (0.0, widen(high), 0.0))
-    else:
-        raise UnsupportedModelError(
-            f"min, max: expected -1, 1 or 0 and a positive number, found {low}, {high}"
-        )
-    matcher.emit(node, Activation(function), [x], list(node.output))
 
 
 def _matmul(matcher: Matcher, node: onnx.NodeProto) -> None:
@@ -172,16 +124,10 @@ def _dense(
 ) -> None:
     function = Function("linear")
     after = matcher.graph.next(output)
-    if after is not None and after.name == node.name + ACTIVATION_SUFFIX and _is_activation(after):
-        function = _function(matcher, after, x)
+    if after is not None and after.name == node.name + ACTIVATION_SUFFIX and is_activation(after):
+        function = function_of(matcher, after, x)
         output = matcher.consume(after)
     matcher.emit(node, Dense(kernel, bias, function), [x], [output])
-
-
-def _is_activation(node: onnx.NodeProto) -> bool:
-    if node.domain == DOMAIN:
-        return function_kind(node.op_type) == ACTIVATION
-    return node.domain == "" and node.op_type in _ACTIVATIONS
 
 
 def _affine(matcher: Matcher, node: onnx.NodeProto) -> None:
@@ -219,7 +165,8 @@ def _affine_part(
     if node.op_type == "Mul":
         return x, (axis, vector, zeros)
     if node.op_type == "Div":
-        return x, (axis, (1 / vector.astype(np.float64)).astype(np.float32), zeros)
+        with np.errstate(all="ignore"):
+            return x, (axis, (1 / vector.astype(np.float64)).astype(np.float32), zeros)
     return x, (axis, ones, -vector if node.op_type == "Sub" else vector)
 
 
@@ -246,10 +193,16 @@ def _batch_normalization(matcher: Matcher, node: onnx.NodeProto) -> None:
     x = matcher.tensor(node.input[0])
     if len(x.lead) != 1:
         raise UnsupportedModelError(f"input: expected the channels as second axis, found {x.dims}")
-    gamma, beta, mean, variance = (matcher.weight(node, i).astype(np.float64) for i in range(1, 5))
-    scale = gamma / np.sqrt(variance + widen(found["epsilon"]))
-    shift = beta - mean * scale
-    layer = BatchNormalization(0, scale.astype(np.float32), shift.astype(np.float32))
+    numbers = [matcher.weight(node, i).astype(np.float64) for i in range(1, 5)]
+    if any(array.shape != x.shape[:1] for array in numbers):
+        found_shapes = [array.shape for array in numbers]
+        raise UnsupportedModelError(f"weights: expected shape {x.shape[:1]}, found {found_shapes}")
+    gamma, beta, mean, variance = numbers
+    # A damaged variance gives infinite or undefined weights, as it does in any other runtime.
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(variance + widen(found["epsilon"]))
+        shift = beta - mean * scale
+        layer = BatchNormalization(0, scale.astype(np.float32), shift.astype(np.float32))
     matcher.emit(node, layer, [x], list(node.output))
 
 
@@ -317,7 +270,7 @@ def _padding(
 
 def _reshape(matcher: Matcher, node: onnx.NodeProto) -> None:
     require(options(node, allowzero=0), allowzero=0)
-    x, target = matcher.tensor(node.input[0]), list(matcher.constant(node, 1))
+    x, target = matcher.tensor(node.input[0]), list(matcher.constant(node, 1).ravel())
     target = [x.dims[i] if size == 0 and i < len(x.dims) else size for i, size in enumerate(target)]
     flat = (math.prod(x.shape),)
     for lead in leads(x.value):
@@ -413,31 +366,15 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _check_defined(matcher: Matcher, node: onnx.NodeProto) -> None:
-    if node.op_type not in matcher.graph.functions:
-        raise ModelFormatError("expected the file to define this function, found no definition")
-
-
-_ACTIVATIONS = {operator: (name, keys) for name, (operator, keys) in SINGLE_OPERATORS.items()} | {
-    "Relu": ("relu", ())
-}
-_DEFAULTS: dict[str, dict[str, float]] = {
-    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
-    "Elu": {"alpha": 1.0},
-    "Celu": {"alpha": 1.0},
-    "Selu": {"alpha": 1.6732632, "gamma": 1.0507010},
-    "Softmax": {"axis": -1},
-    "LogSoftmax": {"axis": -1},
-}
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ACTIVATIONS, _activation),
+    **dict.fromkeys(OPERATORS, read_activation),
     **dict.fromkeys(("Add", "Mul", "Sub", "Div"), _affine),
     **dict.fromkeys(("Identity", "Dropout"), _pass),
     "BatchNormalization": _batch_normalization,
-    "Clip": _clip,
+    "Clip": read_clip,
     "Flatten": _flatten,
     "Gemm": _gemm,
-    "LeakyRelu": _leaky_relu,
+    "LeakyRelu": read_leaky_relu,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Reshape": _reshape,

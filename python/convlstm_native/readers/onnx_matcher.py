@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from convlstm_native.errors import UnsupportedModelError
+from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.onnx_contract import BATCH, TIME, refuse_unknown
 from convlstm_native.readers.onnx_graph import Constant, Graph, attributes
 from convlstm_native.spec import Array, Layer, Node, Value
@@ -79,7 +79,7 @@ class Matcher:
         if name in self.refused:
             raise CauseListedError
         raise UnsupportedModelError(
-            f"input {name!r}: expected a value computed from frames, found a constant"
+            f"input {name!r}: expected a value computed from frames, found none"
         )
 
     def constant(
@@ -104,7 +104,7 @@ class Matcher:
         given = self.constant(node, index, None if default is None else np.array(default, np.int64))
         if given.dtype.kind != "i":
             raise UnsupportedModelError(f"input {index}: expected integers, found {given.tolist()}")
-        return [int(n) for n in np.atleast_1d(given)]
+        return [int(n) for n in given.ravel()]
 
     def weight(self, node: onnx.NodeProto, index: int) -> Array:
         """A constant of float32."""
@@ -112,6 +112,14 @@ class Matcher:
         if array.dtype != np.float32:
             raise UnsupportedModelError(f"input {index}: expected float32, found {array.dtype}")
         return array
+
+    def arguments(self, node: onnx.NodeProto) -> dict[str, Any]:
+        """The attributes of a call of one of our functions, which the file has to define."""
+        if node.op_type not in self.graph.functions:
+            raise ModelFormatError("expected the file to define this function, found no definition")
+        if not node.input or not all((*node.input, *node.output)):
+            raise UnsupportedModelError("expected every input and output to have a name")
+        return attributes(node)
 
     def follower(self, tensor: str, operator: str) -> onnx.NodeProto | None:
         """The node of this kind that alone uses a tensor, or None."""
