@@ -1,0 +1,68 @@
+// Memory for floats that vector kernels read and write.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace cn {
+
+inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, an AVX-512 vector
+inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
+
+// a * b, or an error where the product does not fit.
+inline std::size_t checked_mul(std::size_t a, std::size_t b) {
+  if (b != 0 && a > std::numeric_limits<std::size_t>::max() / b) {
+    throw UnsupportedError("a tensor of this network has more elements than fit an address");
+  }
+  return a * b;
+}
+
+// `count` rounded up to a multiple of `step`.
+inline std::size_t round_up(std::size_t count, std::size_t step) {
+  return (count + step - 1) / step * step;
+}
+
+// An owned, aligned array of floats, zero when made. Copies are explicit.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t size) : size_(size) {
+    if (size == 0) return;
+    const std::size_t bytes = checked_mul(size, sizeof(float));
+    data_ = static_cast<float*>(::operator new(bytes, std::align_val_t{kAlignment}));
+    std::memset(data_, 0, bytes);
+  }
+  Buffer(Buffer&& other) noexcept : data_(other.data_), size_(other.size_) {
+    other.data_ = nullptr;
+    other.size_ = 0;
+  }
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { ::operator delete(data_, std::align_val_t{kAlignment}); }
+
+  Buffer clone() const {
+    Buffer copy(size_);
+    if (size_ != 0) std::memcpy(copy.data_, data_, size_ * sizeof(float));
+    return copy;
+  }
+
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  float* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace cn

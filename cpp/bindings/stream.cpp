@@ -1,0 +1,214 @@
+// Running a network from Python. The GIL is released while frames run.
+#include "network/stream.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "bindings/bindings.hpp"
+
+namespace cn {
+namespace {
+
+using Arrays = std::vector<py::array>;
+
+// A stream and the promise that one thread at a time is in it.
+class PyStream {
+ public:
+  explicit PyStream(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}
+
+  class Use {
+   public:
+    explicit Use(PyStream& owner) : owner_(owner) {
+      if (owner_.busy_.exchange(true)) {
+        throw InputError("stream: expected one thread at a time, found two; make a stream each");
+      }
+    }
+    ~Use() { owner_.busy_.store(false); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    Stream* operator->() const { return owner_.stream_.get(); }
+    Stream& operator*() const { return *owner_.stream_; }
+
+   private:
+    PyStream& owner_;
+  };
+
+  const Network& network() const { return stream_->network(); }
+
+ private:
+  std::unique_ptr<Stream> stream_;
+  std::atomic<bool> busy_{false};
+};
+
+// A view of the array without its first `skip` axes. Checks what memory safety depends on.
+TensorView view_of(const py::array& array, const Port& port, py::ssize_t skip) {
+  const bool is_float = array.dtype().equal(py::dtype::of<float>());
+  if (!is_float && !array.dtype().equal(py::dtype::of<std::uint8_t>())) {
+    throw InputError("input '" + port.name + "': expected float32 or uint8, found " +
+                     py::str(array.dtype()).cast<std::string>());
+  }
+  Shape shape;
+  TensorView view{array.data(), is_float ? DType::float32 : DType::uint8, {}};
+  for (py::ssize_t axis = skip; axis < array.ndim(); ++axis) {
+    shape.push_back(static_cast<std::size_t>(array.shape(axis)));
+    view.strides.push_back(array.strides(axis));
+  }
+  if (array.ndim() < skip || shape != port.shape) {
+    throw InputError("input '" + port.name + "': expected frames of shape " +
+                     to_string(port.shape) + ", found " + to_string(shape));
+  }
+  return view;
+}
+
+std::vector<TensorView> views_of(const Network& network, const Arrays& arrays, bool sequences,
+                                 py::ssize_t skip) {
+  std::vector<TensorView> views;
+  for (const Port& port : network.inputs()) {
+    if (network.value(port.value).sequence != sequences) continue;
+    if (views.size() == arrays.size()) {
+      throw InputError("input '" + port.name + "': expected a tensor, found none");
+    }
+    views.push_back(view_of(arrays[views.size()], port, skip));
+  }
+  return views;
+}
+
+// Outputs that come with every push, by number.
+std::vector<std::size_t> live_outputs(const Network& network) {
+  std::vector<std::size_t> live;
+  for (std::size_t i = 0; i < network.outputs().size(); ++i) {
+    const Value& shown = network.value(network.outputs()[i].value);
+    if (shown.sequence && shown.phase == 0) live.push_back(i);
+  }
+  return live;
+}
+
+void begin(PyStream& self, const Arrays& singles, bool keep) {
+  const PyStream::Use stream(self);
+  const auto views = views_of(stream->network(), singles, false, 0);
+  const py::gil_scoped_release release;
+  stream->begin(views, keep);
+}
+
+// Pushes a run of frames: `frames` holds one array (T, *shape) for each sequence input, `to` one
+// dense float32 array (T, *shape) for each live output.
+void push(PyStream& self, const Arrays& frames, std::vector<py::array_t<float>> to) {
+  const PyStream::Use stream(self);
+  const Network& network = stream->network();
+  std::vector<TensorView> views = views_of(network, frames, true, 1);
+  const std::vector<std::size_t> live = live_outputs(network);
+  const py::ssize_t count = frames.at(0).shape(0);
+  std::vector<float*> targets;
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    const py::array_t<float>& target = to.at(i);
+    const std::size_t size = element_count(network.outputs()[live[i]].shape);
+    const bool dense = (target.flags() & py::array::c_style) != 0;
+    if (!dense ||
+        static_cast<std::size_t>(target.size()) != size * static_cast<std::size_t>(count)) {
+      throw InputError("output '" + network.outputs()[live[i]].name +
+                       "': expected a dense array for every frame");
+    }
+    targets.push_back(to[i].mutable_data());
+  }
+  for (const py::array& array : frames) {
+    if (array.shape(0) != count) throw InputError("inputs: expected as many frames in each");
+  }
+  const py::gil_scoped_release release;
+  for (py::ssize_t frame = 0; frame < count; ++frame) {
+    stream->push(views);
+    for (std::size_t i = 0; i < live.size(); ++i) {
+      stream->copy_output(live[i], targets[i]);
+      targets[i] += element_count(network.outputs()[live[i]].shape);
+    }
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      views[i].data = static_cast<const std::byte*>(views[i].data) + frames[i].strides(0);
+    }
+  }
+}
+
+py::array_t<float> new_array(const Shape& shape) {
+  return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+}
+
+// Ends the sequence. One entry an output: None for the live ones.
+py::list finish(PyStream& self) {
+  const PyStream::Use stream(self);
+  const Network& network = stream->network();
+  py::list results;
+  std::vector<float*> to;
+  for (const Port& port : network.outputs()) {
+    const Value& shown = network.value(port.value);
+    if (shown.sequence && shown.phase == 0) {
+      results.append(py::none());
+      to.push_back(nullptr);
+      continue;
+    }
+    Shape shape = port.shape;
+    if (shown.sequence) shape.insert(shape.begin(), stream->frames());
+    py::array_t<float> array = new_array(shape);
+    to.push_back(array.mutable_data());
+    results.append(array);
+  }
+  const py::gil_scoped_release release;
+  stream->finish(to);
+  return results;
+}
+
+py::dict export_state(PyStream& self) {
+  const PyStream::Use stream(self);
+  py::dict state;
+  const auto parts = stream->state_parts(stream->frames());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    py::array_t<float> array = new_array(parts[i].shape);
+    stream->export_state(i, array.mutable_data());
+    state[py::str(parts[i].name)] = array;
+  }
+  return state;
+}
+
+void import_state(PyStream& self, std::size_t frames, const std::vector<Floats>& from) {
+  const PyStream::Use stream(self);
+  std::vector<const float*> data;
+  const auto parts = stream->state_parts(frames);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i == from.size() ||
+        static_cast<std::size_t>(from[i].size()) != element_count(parts[i].shape)) {
+      throw InputError("state '" + parts[i].name + "': expected shape " +
+                       to_string(parts[i].shape));
+    }
+    data.push_back(from[i].data());
+  }
+  stream->import_state(frames, data);
+}
+
+}  // namespace
+
+void register_stream(py::module_& module) {
+  py::class_<PyStream>(module, "Stream")
+      .def(py::init([](std::shared_ptr<Network> network, int threads) {
+             return std::make_unique<PyStream>(
+                 std::make_unique<Stream>(std::move(network), threads));
+           }),
+           py::arg("network"), py::arg("threads"))
+      .def("begin", &begin)
+      .def("push", &push)
+      .def("finish", &finish)
+      .def("live_outputs", [](const PyStream& self) { return live_outputs(self.network()); })
+      .def_property_readonly("frames", [](PyStream& self) { return PyStream::Use(self)->frames(); })
+      .def_property_readonly("finished",
+                             [](PyStream& self) { return PyStream::Use(self)->finished(); })
+      .def("clone",
+           [](PyStream& self) {
+             const PyStream::Use stream(self);
+             return std::make_unique<PyStream>(stream->clone());
+           })
+      .def("export_state", &export_state)
+      .def("import_state", &import_state)
+      .def_property_readonly("state_bytes",
+                             [](PyStream& self) { return PyStream::Use(self)->state_bytes(); });
+}
+
+}  // namespace cn

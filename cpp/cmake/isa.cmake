@@ -1,0 +1,12 @@
+# Kernels are compiled once an instruction set; only these files get special flags.
+
+# add_isa(target name flags...): adds kernels/isa/<name>.cpp with `flags` to `target`. No
+# link-time optimization there: it could move code compiled for this instruction set to where
+# any CPU runs it.
+function(add_isa target name)
+  add_library(${target}_${name} OBJECT kernels/isa/${name}.cpp)
+  target_include_directories(${target}_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_options(${target}_${name} PRIVATE ${CN_WARNINGS} ${CN_SANITIZE} ${ARGN})
+  set_target_properties(${target}_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${name}>)
+endfunction()

@@ -1,0 +1,28 @@
+// The kernel table of one instruction set.
+#pragma once
+
+#include "kernels/generic/activation.hpp"
+#include "kernels/generic/conv_lstm.hpp"
+#include "kernels/generic/fma_burst.hpp"
+#include "kernels/generic/norm_pool.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace cn {
+
+// F filters by P vectors of pixels is the register tile of the ConvLSTM kernel: 4 * F * P
+// accumulators, P inputs and one broadcast have to fit the registers.
+template <class V, std::size_t F, std::size_t P>
+constexpr KernelTable make_table(const char* name, const char* description) {
+  KernelTable table{};
+  table.name = name;
+  table.description = description;
+  table.pixels_per_block = P * V::width;
+  table.filters_per_block = F;
+  table.conv_lstm_block = conv_lstm_block<V, F, P>;
+  table.norm_pool_row = norm_pool_row<V>;
+  table.activate = activate<V>;
+  table.fma_burst = fma_burst<V>;
+  return table;
+}
+
+}  // namespace cn

@@ -1,0 +1,37 @@
+// The vector vocabulary over AArch64 NEON; simd/scalar.hpp says what each member means.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+struct Vec {
+  static constexpr std::size_t width = 4;
+  float32x4_t v;
+
+  static Vec load(const float* p) { return {vld1q_f32(p)}; }
+  static Vec broadcast(float x) { return {vdupq_n_f32(x)}; }
+  void store(float* p) const { vst1q_f32(p, v); }
+
+  friend Vec operator+(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }
+  friend Vec operator-(Vec a, Vec b) { return {vsubq_f32(a.v, b.v)}; }
+  friend Vec operator*(Vec a, Vec b) { return {vmulq_f32(a.v, b.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
+
+  static Vec fma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+  // FMIN and FMAX return NaN when either operand is NaN.
+  static Vec min(Vec bound, Vec x) { return {vminq_f32(bound.v, x.v)}; }
+  static Vec max(Vec bound, Vec x) { return {vmaxq_f32(bound.v, x.v)}; }
+  static Vec abs(Vec x) { return {vabsq_f32(x.v)}; }
+  static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) {
+    return {vbslq_f32(vcgeq_f32(a.v, b.v), yes.v, no.v)};
+  }
+  static Vec keep(const std::uint32_t* mask, Vec x) {
+    return {vreinterpretq_f32_u32(vandq_u32(vld1q_u32(mask), vreinterpretq_u32_f32(x.v)))};
+  }
+};
+
+}  // namespace

@@ -1,0 +1,37 @@
+// The vector vocabulary with one lane: plain C++, for any CPU. simd/*.hpp all define
+// `Vec` with the same members; each is included by exactly one file in isa/, and the
+// unnamed namespace keeps every instantiation over it local to that file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+struct Vec {
+  static constexpr std::size_t width = 1;
+  float v;
+
+  static Vec load(const float* p) { return {*p}; }
+  static Vec broadcast(float x) { return {x}; }
+  void store(float* p) const { *p = v; }
+
+  friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+  friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+  friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+  friend Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+
+  // a * b + c; rounds once where the instruction set has a fused form, twice here.
+  static Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+  // The smaller and the larger; a NaN in `x` comes through.
+  static Vec min(Vec bound, Vec x) { return {bound.v < x.v ? bound.v : x.v}; }
+  static Vec max(Vec bound, Vec x) { return {bound.v > x.v ? bound.v : x.v}; }
+  static Vec abs(Vec x) { return {x.v < 0.0F ? -x.v : x.v}; }
+  // a >= b ? yes : no, lane by lane; NaN compares false.
+  static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) { return {a.v >= b.v ? yes.v : no.v}; }
+  // x where the mask is all ones, +0 where it is zero.
+  static Vec keep(const std::uint32_t* mask, Vec x) { return {*mask != 0 ? x.v : 0.0F}; }
+};
+
+}  // namespace

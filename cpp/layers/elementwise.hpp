@@ -1,0 +1,47 @@
+// Layers that look at the numbers of a frame one by one or row by row.
+#pragma once
+
+#include "layers/layer.hpp"
+
+namespace cn {
+
+class ActivationLayer : public Layer {
+ public:
+  ActivationLayer(std::size_t count, const Activation& activation)
+      : count_(count), activation_(activation) {}
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+  std::string kernel(const Exec& exec) const override;
+
+ private:
+  std::size_t count_;
+  Activation activation_;
+};
+
+// exp(x - m) / sum exp(x - m) over each row, m the row's maximum; or the logarithm of it.
+class Softmax : public Layer {
+ public:
+  Softmax(std::size_t rows, std::size_t cols, bool logarithm)
+      : rows_(rows), cols_(cols), logarithm_(logarithm) {}
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+
+ private:
+  std::size_t rows_, cols_;
+  bool logarithm_;
+};
+
+// Copies a tensor: the last frame of a sequence, or two axes orders of one frame.
+// out[i0, i1, ...] = in[i0 * strides[0] + i1 * strides[1] + ...].
+class Permute : public Layer {
+ public:
+  Permute(Shape output, std::vector<std::size_t> strides);
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+
+ private:
+  Shape output_;
+  std::vector<std::size_t> strides_;
+};
+
+}  // namespace cn

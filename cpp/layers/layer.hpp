@@ -1,0 +1,61 @@
+// A layer of a running network: immutable weights and the code for one frame.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/shape.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace cn {
+
+// How to run: which kernels, on how many threads.
+struct Exec {
+  const KernelTable* kernels;
+  int threads;
+};
+
+// Threads worth waking for `operations` multiply-adds: a team costs a few microseconds,
+// which is some ten thousand of them.
+inline int threads_for(const Exec& exec, double operations) {
+  constexpr double kOperationsPerThread = 50e3;
+  const double useful = operations / kOperationsPerThread;
+  if (useful >= exec.threads) return exec.threads;
+  return useful < 1.0 ? 1 : static_cast<int>(useful);
+}
+
+// What a layer remembers from frame to frame, in one stream.
+struct State {
+  Buffer data;
+  std::int64_t frames = 0;  // processed since the state was zero or imported
+};
+
+// A part of the state that users may read and set, such as h and c.
+struct StatePart {
+  std::string name;
+  Shape shape;
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  // Computes one frame. `in` and `out` are dense tensors in the shapes that the network gave
+  // the layer; none overlaps another.
+  virtual void run(const Exec& exec, const float* const* in, float* const* out,
+                   State& state) const = 0;
+
+  // Floats of State::data; a stream starts with zeros.
+  virtual std::size_t state_floats() const { return 0; }
+  virtual std::vector<StatePart> state_parts() const { return {}; }
+  virtual void export_state(const State&, std::size_t /*part*/, float* /*to*/) const {}
+  virtual void import_state(State&, std::size_t /*part*/, const float* /*from*/) const {}
+
+  // Which code runs, for people.
+  virtual std::string kernel(const Exec&) const { return "plain"; }
+};
+
+}  // namespace cn

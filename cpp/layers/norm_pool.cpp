@@ -1,0 +1,107 @@
+#include "layers/norm_pool.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/parallel.hpp"
+
+namespace cn {
+
+Window window(std::size_t length, std::size_t reach, std::size_t stride, bool same) {
+  if (!same) {
+    if (length < reach) {
+      throw UnsupportedError("an axis of length " + std::to_string(length) +
+                             ": expected at least the window, " + std::to_string(reach));
+    }
+    return {(length - reach) / stride + 1, 0};
+  }
+  const std::size_t output = (length + stride - 1) / stride;
+  const std::size_t needed = (output - 1) * stride + reach;
+  return {output, needed > length ? (needed - length) / 2 : 0};
+}
+
+NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> pool)
+    : input_(input), norm_(std::move(norm)), pool_(pool.value_or(Pool{})) {
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    if (pool_.window[axis] == 0 || pool_.strides[axis] == 0) {
+      throw UnsupportedError("max-pooling: expected a window and strides of at least 1");
+    }
+    const Window w = window(input[axis], pool_.window[axis], pool_.strides[axis], pool_.same);
+    output_[axis] = w.output;
+    before_[axis] = w.before;
+  }
+  if (norm_ && (norm_->axis > 2 || norm_->scale.size() != input[norm_->axis] ||
+                norm_->shift.size() != input[norm_->axis])) {
+    throw UnsupportedError(
+        "normalization: expected one scale and shift for each place on the axis");
+  }
+}
+
+void NormPool::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
+  run_strided(exec, in[0], input_[1] * input_[2], input_[2], out[0]);
+}
+
+void NormPool::run_strided(const Exec& exec, const float* x, std::size_t plane_stride,
+                           std::size_t row_stride, float* out) const {
+  const double operations =
+      static_cast<double>(output_[0] * output_[1]) *
+      static_cast<double>(input_[2] * pool_.window[0] * pool_.window[1] + output_[2]);
+  parallel_for(threads_for(exec, operations), output_[0] * output_[1],
+               [&](std::size_t begin, std::size_t end) {
+                 for (std::size_t index = begin; index < end; ++index) {
+                   run_row(*exec.kernels, index, x, plane_stride, row_stride, out);
+                 }
+               });
+}
+
+namespace {
+
+struct Span {
+  std::size_t begin, count;
+};
+
+// The part of window number `index` that lies inside the axis.
+Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t before,
+          std::size_t length) {
+  const std::size_t from = index * stride < before ? 0 : index * stride - before;
+  const std::size_t to = std::min(index * stride + window - before, length);
+  return {from, to - from};
+}
+
+}  // namespace
+
+// `index` counts the output rows of all planes.
+void NormPool::run_row(const KernelTable& kernels, std::size_t index, const float* x,
+                       std::size_t plane_stride, std::size_t row_stride, float* out) const {
+  const Span planes =
+      clip(index / output_[1], pool_.window[0], pool_.strides[0], before_[0], input_[0]);
+  const Span rows =
+      clip(index % output_[1], pool_.window[1], pool_.strides[1], before_[1], input_[1]);
+  NormPoolRow row{};
+  row.x = x + planes.begin * plane_stride + rows.begin * row_stride;
+  row.planes = planes.count;
+  row.plane_stride = plane_stride;
+  row.rows = rows.count;
+  row.row_stride = row_stride;
+  row.cols = input_[2];
+  if (norm_) {
+    const std::size_t first = norm_->axis == 0 ? planes.begin : (norm_->axis == 1 ? rows.begin : 0);
+    row.scale = norm_->scale.data() + first;
+    row.shift = norm_->shift.data() + first;
+    row.plane_step = norm_->axis == 0 ? 1 : 0;
+    row.row_step = norm_->axis == 1 ? 1 : 0;
+    row.col_step = norm_->axis == 2 ? 1 : 0;
+  }
+  row.window = pool_.window[2];
+  row.stride = pool_.strides[2];
+  row.left = before_[2];
+  row.out = out + index * output_[2];
+  row.out_cols = output_[2];
+  kernels.norm_pool_row(row);
+}
+
+std::string NormPool::kernel(const Exec& exec) const {
+  return std::string("norm_pool_row ") + exec.kernels->name;
+}
+
+}  // namespace cn

@@ -1,0 +1,57 @@
+// Normalization along one axis and max-pooling over three, in one pass over a frame.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "layers/layer.hpp"
+
+namespace cn {
+
+struct Norm {
+  std::size_t axis;  // of planes, rows, cols
+  std::vector<float> scale, shift;
+};
+
+struct Pool {
+  Size3 window{1, 1, 1};
+  Size3 strides{1, 1, 1};
+  bool same = false;  // Keras' padding='same'; 'valid' otherwise
+};
+
+// y = max over the window of (x * scale + shift); either part may be missing. The layer
+// of BatchNormalization and MaxPooling, and the pass in which a ConvLSTM writes its frame.
+class NormPool : public Layer {
+ public:
+  NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> pool);
+
+  const Size3& output() const { return output_; }
+
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+
+  // The same over planes and rows that lie further apart than they are long.
+  void run_strided(const Exec& exec, const float* x, std::size_t plane_stride,
+                   std::size_t row_stride, float* out) const;
+
+  std::string kernel(const Exec& exec) const override;
+
+ private:
+  void run_row(const KernelTable& kernels, std::size_t index, const float* x,
+               std::size_t plane_stride, std::size_t row_stride, float* out) const;
+
+  Size3 input_, output_;
+  std::optional<Norm> norm_;
+  Pool pool_;
+  Size3 before_{0, 0, 0};  // padding in front of each axis
+};
+
+// Output length and the padding in front, by Keras' rules for 'same' and 'valid'.
+// `reach` is the extent of the window: (kernel - 1) * dilation + 1.
+struct Window {
+  std::size_t output;
+  std::size_t before;
+};
+Window window(std::size_t length, std::size_t reach, std::size_t stride, bool same);
+
+}  // namespace cn

@@ -1,0 +1,118 @@
+"""Checks and conversions of what callers hand in as frames, states and singles."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from convlstm_native.errors import InputError
+from convlstm_native.spec import Input, NetworkSpec
+
+Tensor = NDArray[np.generic]
+
+# What a user may pass as frames: arrays, nested sequences, or any iterable of frames.
+Frames = ArrayLike | Iterable[Any] | Mapping[str, Any]
+
+_AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.uint8))  # the engine reads these itself
+_CHUNK_BYTES = 1 << 24
+
+
+def is_tensor(value: object) -> bool:
+    """True for arrays of any library, False for lists, generators and other iterables of frames."""
+    return isinstance(value, np.ndarray) or hasattr(value, "__array__")
+
+
+def as_tensor(value: Any, where: str) -> Tensor:
+    """An array that the engine can read after :func:`engine_tensor`, not copied where it is one."""
+    try:
+        array = np.asarray(value) if not isinstance(value, np.ndarray) else value
+    except ValueError as error:
+        raise InputError(f"{where}: expected an array, found {type(value).__name__}: {error}") from error
+    known = array.dtype in _AS_THEY_ARE or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)
+    if not known:
+        raise InputError(
+            f"{where}: expected float32, float16, float64 or uint8, found {array.dtype}"
+        )
+    return array
+
+
+def engine_tensor(array: Tensor) -> Tensor:
+    """The array in a type the engine reads: float32 and uint8 as they are, others as float32.
+
+    A float64 beyond the range of float32 becomes infinite, which the engine reports.
+    """
+    if array.dtype in _AS_THEY_ARE:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def check_shape(array: Tensor, expected: tuple[int, ...], where: str) -> None:
+    """Raises :class:`InputError` unless ``array`` has the ``expected`` shape."""
+    if array.shape != expected:
+        raise InputError(f"{where}: expected shape {expected}, found {array.shape}")
+
+
+def chunks(array: Tensor) -> Iterator[Tensor]:
+    """``array`` (T, *shape) in runs of frames for the engine, some 16 MB each.
+
+    Small runs keep a conversion from copying everything, let Ctrl-C through, and let go of the
+    pages of a memory-mapped file once they are read.
+    """
+    frame_bytes = max(array[:1].nbytes, 1)
+    count = max(_CHUNK_BYTES // frame_bytes, 1)
+    for start in range(0, len(array), count):
+        yield engine_tensor(array[start : start + count])
+        _release_pages(array)
+
+
+def _release_pages(array: Tensor) -> None:
+    # Only for a read-only map: its pages can be dropped because the file still has them.
+    mapped = getattr(array, "_mmap", None)
+    if isinstance(array, np.memmap) and array.mode == "r" and isinstance(mapped, mmap.mmap):
+        advise = getattr(mmap, "MADV_DONTNEED", None)
+        if advise is not None:
+            mapped.madvise(advise)
+
+
+def named_inputs(spec: NetworkSpec, given: Any) -> dict[str, Any]:
+    """``given`` by input name: a mapping as it is, anything else as the only input.
+
+    Raises :class:`InputError` for missing and unknown names.
+    """
+    names = [i.name for i in spec.inputs]
+    if not isinstance(given, Mapping):
+        if len(names) != 1:
+            raise InputError(f"inputs: expected a dict with {names}, found {type(given).__name__}")
+        return {names[0]: given}
+    missing = [name for name in names if name not in given]
+    unknown = [name for name in given if name not in names]
+    if missing or unknown:
+        raise InputError(f"inputs: expected {names}, found {list(given)}")
+    return {name: given[name] for name in names}
+
+
+def one_frame(spec: NetworkSpec, given: Any) -> list[Tensor]:
+    """One frame for each sequence input, as (1, *shape) arrays the engine reads."""
+    sequences = [i for i in spec.inputs if i.sequence]
+    frames = given if isinstance(given, Mapping) else {sequences[0].name: given}
+    if set(frames) != {i.name for i in sequences}:
+        names = [i.name for i in sequences]
+        raise InputError(f"frame: expected a tensor for each of {names}, found {list(frames)}")
+    tensors = []
+    for i in sequences:
+        array = as_tensor(frames[i.name], f"input {i.name!r}")
+        check_shape(array, i.shape, f"input {i.name!r}, one frame")
+        tensors.append(engine_tensor(array)[np.newaxis])
+    return tensors
+
+
+def single(i: Input, value: Any) -> Tensor:
+    """A tensor for an input that is not a sequence."""
+    array = as_tensor(value, f"input {i.name!r}")
+    check_shape(array, i.shape, f"input {i.name!r}")
+    return engine_tensor(array)

@@ -1,0 +1,204 @@
+"""The public face: load a model, predict, stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlstm_native import _core, frames
+from convlstm_native.errors import InputError, UnsupportedModelError
+from convlstm_native.lowering import lower
+from convlstm_native.rewrites import optimize as rewrite
+from convlstm_native.spec import NetworkSpec
+from convlstm_native.stream import Outputs, Stream
+from convlstm_native.summary import Summary, summarize
+from convlstm_native.threads import default_threads
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: ``shape`` with its batch and time axes, None where any length will do."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+
+class Model:
+    """A network ready to run. Immutable; threads may share it.
+
+    ``threads``: how many to use; by default what the CPUs, the container's quota and
+    ``OMP_NUM_THREADS`` allow. Results have the same bits for any number. ``isa``: name of the
+    kernels, one of :func:`available_isas`; by default ``CONVLSTM_NATIVE_ISA`` or the best.
+    ``optimize=False`` skips the load-time rewrites.
+
+    Raises :class:`UnsupportedModelError` that lists every reason why the network cannot run, and
+    :class:`InputError` for an unknown ``isa`` or ``threads`` below 1.
+
+    >>> import numpy as np
+    >>> import convlstm_native as cn
+    >>> model = cn.Model.load(cn.demo_model())
+    >>> frames = np.zeros((4, *model.inputs[0].shape[2:]), np.uint8)
+    >>> model.predict(frames)["cat_comedy"].shape
+    (4, 1)
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        threads: int | None = None,
+        isa: str | None = None,
+        optimize: bool = True,
+    ) -> None:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise InputError(f"threads: expected a number of at least 1, found {threads!r}")
+        if not any(i.sequence for i in spec.inputs):
+            raise UnsupportedModelError(f"network {spec.name!r}: expected an input of frames, found none")
+        self._spec = spec
+        self._values = spec.values()
+        self._running = rewrite(spec) if optimize else spec
+        self._threads = threads or default_threads()
+        chosen = os.environ.get("CONVLSTM_NATIVE_ISA", "") if isa is None else isa
+        self._network = lower(self._running, chosen)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike[str] | bytes | onnx.ModelProto,
+        threads: int | None = None,
+        isa: str | None = None,
+        optimize: bool = True,
+    ) -> Model:
+        """Reads a ``.onnx``, ``.keras`` or ``.h5`` file; its content decides, not its name.
+
+        ``source``: path, the file's bytes, or a loaded ``onnx.ModelProto``.
+
+        Raises FileNotFoundError, :class:`ModelFormatError` for a damaged file,
+        :class:`UnsupportedModelError` for one with layers that do not run here.
+        """
+        from convlstm_native.readers import read
+
+        return cls(read(source), threads, isa, optimize)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network as it was read, before any rewrite."""
+        return self._spec
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and type of every input."""
+        return tuple(
+            TensorInfo(i.name, (None, None, *i.shape) if i.sequence else (None, *i.shape))
+            for i in self._spec.inputs
+        )
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and type of every output, in the order of the results."""
+        infos = []
+        for output in self._spec.outputs:
+            value = self._values[output.value]
+            free = (None, None) if value.sequence else (None,)
+            infos.append(TensorInfo(output.name, (*free, *value.shape)))
+        return tuple(infos)
+
+    @property
+    def isa(self) -> str:
+        """Name of the kernels in use, as the engine reports it."""
+        return self._network.isa
+
+    @property
+    def threads(self) -> int:
+        """How many threads a frame is split over."""
+        return self._threads
+
+    def stream(self, singles: Mapping[str, Any] | None = None) -> Stream:
+        """A new stream: frames one at a time, in constant memory.
+
+        ``singles``: a tensor for each input that is not a sequence, without a batch axis.
+        """
+        return Stream(self._running, self._network, self._threads, singles)
+
+    def predict(self, given: frames.Frames) -> Outputs:
+        """Runs whole sequences and returns each output by name, float32, in the model's order.
+
+        ``given``: array (N, T, *frame) for N samples, (T, *frame) for one (outputs then lack N), or any
+        iterable of frames; for a model with several inputs a dict of arrays. float32, float16,
+        float64 or uint8; memory-mapped arrays are read frame by frame.
+
+        Every call starts from zero states, also those of stateful layers: to carry them on, use
+        :meth:`Stream.predict`. Raises :class:`InputError` for wrong shapes or types, no frames, NaN.
+        """
+        inputs = frames.named_inputs(self._spec, given)
+        batch = self._batch(inputs)
+        if batch is None:
+            return self._predict_sample(inputs)
+        samples = [
+            self._predict_sample({name: array[n] for name, array in inputs.items()})
+            for n in range(batch)
+        ]
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def summary(self) -> Summary:
+        """Layers, shapes, parameters, work and memory of the network as it runs."""
+        return summarize(
+            self._running, self._network.steps(), self._network.streams(), self.isa, self._threads
+        )
+
+    def _predict_sample(self, inputs: dict[str, Any]) -> Outputs:
+        sequences = {i.name: inputs[i.name] for i in self._spec.inputs if i.sequence}
+        singles = {i.name: inputs[i.name] for i in self._spec.inputs if not i.sequence}
+        stream = self.stream(singles)
+        return stream.predict(next(iter(sequences.values())) if len(sequences) == 1 else sequences)
+
+    def _batch(self, inputs: dict[str, Any]) -> int | None:
+        """Number of samples, None when the inputs are one sample without a batch axis."""
+        sizes: set[int | None] = set()
+        for i in self._spec.inputs:
+            value = inputs[i.name]
+            if not frames.is_tensor(value):
+                if i.sequence:
+                    sizes.add(None)
+                    continue
+                inputs[i.name] = value = np.asarray(value)
+            array: NDArray[Any] = frames.as_tensor(value, f"input {i.name!r}")
+            inputs[i.name] = array
+            rank = len(i.shape) + (1 if i.sequence else 0)
+            if array.ndim not in (rank, rank + 1) or array.shape[-len(i.shape) :] != i.shape:
+                time = ("frames",) if i.sequence else ()
+                raise InputError(
+                    f"input {i.name!r}: expected shape {('samples', *time, *i.shape)} or "
+                    f"{(*time, *i.shape)}, found {array.shape}"
+                )
+            sizes.add(len(array) if array.ndim == rank + 1 else None)
+        if len(sizes) != 1:
+            raise InputError(f"inputs: expected one number of samples, found {sizes}")
+        size = sizes.pop()
+        if size == 0:
+            raise InputError("inputs: expected at least one sample, found none")
+        return size
+
+
+def available_isas() -> tuple[str, ...]:
+    """Names of the kernel tables that this build has and this CPU can run, best first."""
+    return tuple(_core.available_isas())
+
+
+def fma_peak(threads: int | None = None, isa: str | None = None) -> float:
+    """Fused multiply-adds this machine does now in registers alone, in GFLOP/s (one counts as two)."""
+    return _core.fma_peak(isa or "", threads or default_threads())
+
+
+def demo_model() -> str:
+    """Path of the small genre network that comes with the package."""
+    return str(resources.files("convlstm_native") / "data" / "genre_demo.onnx")
