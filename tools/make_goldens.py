@@ -1,12 +1,13 @@
-"""Write the golden models of one Keras version: files as that version saves them, inputs, and its outputs.
+"""Write the golden models of one Keras version: its files, inputs, and its own outputs.
 
 Run it with the Python of an environment that holds the Keras in question (2.12 or newer):
 
     python tools/make_goldens.py tests/golden
 
 Three small networks with seeded weights are saved as ``<net>-keras-<version>.keras`` (the genre net
-as ``.h5`` too, when asked by ``--h5``) next to ``<net>-keras-<version>.npz`` with the arrays ``input:<name>`` and ``output:<place>``.
-The outputs come from ``predict`` of the same Keras that wrote the files.
+as ``.h5`` too, when asked by ``--h5``) next to ``<net>-keras-<version>.npz`` with the arrays
+``input:<name>`` and ``output:<place>``. The outputs come from ``predict`` of the same Keras that
+wrote the files.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SEED = 20170
 
 
 def genre_net() -> tuple[list[Any], list[Any]]:
-    """The article's network, channels_first, on 4 frames of 3x24x28 and with narrow dense layers."""
+    """The article's network, channels_first: 4 frames of 3x24x28, narrow dense layers."""
     trailer = keras.Input(shape=(4, 3, 24, 28), name="trailer_input")
     x = layers.ConvLSTM2D(
         filters=20,
@@ -72,7 +73,7 @@ def branch(x: Any, name: str) -> Any:
 
 
 def states_net() -> tuple[list[Any], list[Any]]:
-    """Initial states in, final states out, backwards; layers shared, dropped and inactive; channels_last."""
+    """Initial states in, final states out, backwards, channels_last; shared and idle layers."""
     frames = keras.Input(shape=(None, 7, 6, 3), name="frames")
     h, c = (keras.Input(shape=(7, 6, 2), name=name) for name in ("start_h", "start_c"))
     cell = layers.ConvLSTM2D(
@@ -145,7 +146,8 @@ def write(
 ) -> None:
     """Save one network under ``name`` with inputs and outputs.
 
-    The outputs come from a twin without the trailing space of the name, which TensorFlow refuses to predict.
+    The outputs come from a twin without the trailing space of the name, which TensorFlow refuses to
+    predict.
     """
     random = np.random.default_rng(SEED)
     model = kind(ends, name)

@@ -19,12 +19,13 @@ ZIP_MAGIC = b"PK"
 def read(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> NetworkSpec:
     """The network in ``source``: a path, the bytes of a file, or a parsed ONNX model.
 
-    The kind of file is decided by its first bytes, never by its suffix: Keras ``.h5`` (a whole model),
-    Keras ``.keras``, or else ONNX. Nothing in the file is ever executed.
+    The kind of file is decided by its first bytes, never by its suffix: Keras ``.h5`` (a whole
+    model), Keras ``.keras``, or else ONNX. Nothing in the file is ever executed.
 
     Raises ``FileNotFoundError`` (and ``PermissionError``) as the system does,
     :class:`~convlstm_native.errors.ModelFormatError` when the file is damaged or no model, and
-    :class:`~convlstm_native.errors.UnsupportedModelError` with every reason why a sound model cannot be run.
+    :class:`~convlstm_native.errors.UnsupportedModelError` with every reason why a sound model
+    cannot be run.
 
     Example::
 
@@ -48,7 +49,7 @@ def read(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> NetworkSpe
 
 
 def _read_file(source: Path | bytes, head: bytes, where: str) -> NetworkSpec:
-    """``source`` by the kind that its first bytes ``head`` tell; ``where`` is its name in messages."""
+    """``source`` by the kind that its first bytes tell; ``where`` is its name in messages."""
     if head == HDF5_MAGIC or head.startswith(ZIP_MAGIC):
         from convlstm_native.readers.keras_files import load_h5, load_zip
         from convlstm_native.readers.keras_network import to_spec

@@ -1,4 +1,4 @@
-"""The arguments of one Keras layer, read once each; whatever no one asked for is a problem, never ignored."""
+"""The arguments of one Keras layer. What no one asked for is a problem, never ignored."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_graph import LayerConfig, shorten
 from convlstm_native.spec import ACTIVATIONS, Function
 
-# Arguments that only training, initialization or the choice of an equivalent implementation look at.
+# Arguments that only training, initialization or the choice of an equivalent implementation look
+# at.
 TRAINING_ONLY = frozenset(
-    """name trainable input_dtype batch_input_shape batch_shape input_shape build_input_shape
-    activity_regularizer unit_forget_bias dropout recurrent_dropout seed rate noise_shape stddev l1 l2
-    momentum synchronized fused unroll implementation""".split()
+    {
+        *("name", "trainable", "input_dtype", "input_shape", "batch_input_shape", "batch_shape"),
+        *("build_input_shape", "unroll", "implementation", "fused", "synchronized", "momentum"),
+        *("unit_forget_bias", "dropout", "recurrent_dropout", "seed", "rate", "noise_shape"),
+        *("stddev", "l1", "l2"),
+    }
 )
 TRAINING_ONLY_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 PRECISIONS = frozenset(
@@ -35,8 +39,8 @@ RENAMED = {
 class Arguments:
     """Reads a layer's arguments by name, checks them, and gathers what is wrong with them.
 
-    ``keras_major`` is the generation of Keras that wrote the file (2 stands for 1 and 2): defaults and the
-    constants of some activations depend on it.
+    ``keras_major`` is the generation of Keras that wrote the file (2 stands for 1 and 2): defaults
+    and the constants of some activations depend on it.
     """
 
     layer: LayerConfig
@@ -165,7 +169,7 @@ class Arguments:
             self.reject("dtype", f"one of {', '.join(sorted(PRECISIONS))}", value)
 
     def finish(self) -> None:
-        """Raise :class:`UnsupportedModelError` with all problems, those of arguments never read among them."""
+        """Raise :class:`UnsupportedModelError` with all problems; arguments never read are some."""
         for name in self._unread():
             self.reject(
                 name, "no such argument (it may change the result)", self.layer.arguments[name]
@@ -189,7 +193,8 @@ def _is_number(value: object) -> bool:
 def named_function(name: str, keras_major: int) -> Function:
     """The activation that Keras calls ``name``.
 
-    ``hard_sigmoid`` is ``clip(0.2 x + 0.5, 0, 1)`` in Keras 1 and 2 and ``clip(x / 6 + 0.5, 0, 1)`` in Keras 3.
+    ``hard_sigmoid`` is ``clip(0.2 x + 0.5, 0, 1)`` in Keras 1 and 2 and ``clip(x / 6 + 0.5, 0, 1)``
+    in Keras 3.
     """
     if name == "hard_sigmoid" and keras_major < 3:
         return Function(name, (0.2, 0.5))
@@ -206,9 +211,10 @@ ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "Softmax")
 
 
 def activation_layer(arguments: Arguments) -> Function:
-    """The function of one of :data:`ACTIVATION_LAYERS`; the axis of Softmax is left to the caller to place.
+    """The function of one of :data:`ACTIVATION_LAYERS`.
 
-    Keras 3 calls the slope of LeakyReLU ``negative_slope``, Keras 2 ``alpha``; the default is 0.3 in both.
+    Keras 3 calls the slope of LeakyReLU ``negative_slope``, Keras 2 ``alpha``; the default is 0.3
+    in both.
     """
     class_name = arguments.layer.class_name
     if class_name == "ReLU":

@@ -1,9 +1,10 @@
-"""Keras model configs as one kind of graph: functional and sequential, as Keras 2 and Keras 3 write them."""
+"""Keras model configs as one kind of graph: functional and sequential, of Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
@@ -22,7 +23,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A layer as the file describes it. ``module`` and ``registered`` tell whether Keras defines its class."""
+    """A layer as the file describes it. ``module`` and ``registered`` tell whose class it is."""
 
     name: str
     class_name: str
@@ -44,7 +45,7 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: its input tensors in order, and the keyword arguments other than tensors."""
+    """One call of a layer: its input tensors in order, and the other arguments."""
 
     layer: LayerConfig
     index: int
@@ -106,8 +107,8 @@ def parse_layer(config: object, where: str) -> LayerConfig:
 def parse_graph(model: object, where: str) -> Graph:
     """The graph of a whole-model config, ``{"class_name": ..., "config": ...}``.
 
-    Raises :class:`ModelFormatError` when the config is damaged, :class:`UnsupportedModelError` when the
-    model is neither functional nor sequential.
+    Raises :class:`ModelFormatError` when the config is damaged, :class:`UnsupportedModelError` when
+    the model is neither functional nor sequential.
     """
     class_name = expect(model, "class_name", str, where)
     assert isinstance(model, dict)
@@ -116,7 +117,7 @@ def parse_graph(model: object, where: str) -> Graph:
         return _sequential(config, where)
     if class_name not in FUNCTIONAL_CLASSES or "layers" not in config:
         raise UnsupportedModelError(
-            f"{where}: expected a Functional or Sequential model, found the model class {class_name!r}, "
+            f"{where}: expected a Functional or Sequential model, found the class {class_name!r}, "
             "whose Python code the file does not hold"
         )
     return _functional(config, where)
@@ -141,16 +142,12 @@ def _sequential(config: dict[str, Any] | list[Any], where: str) -> Graph:
         raise ModelFormatError(f"{where}: expected layers in the Sequential model, found none")
     if layers[0].class_name != "InputLayer":
         shape = layers[0].arguments.get("batch_input_shape") or config.get("build_input_shape")
-        name = f"{layers[0].name}_input"
-        layers = (LayerConfig(name, "InputLayer", {"batch_shape": shape}), *layers)
-    calls = tuple(
-        Call(layer, 0, (Ref(before.name, 0, 0),))
-        for before, layer in zip(layers, layers[1:], strict=False)
-    )
-    name = config.get("name")
+        entry = LayerConfig(f"{layers[0].name}_input", "InputLayer", {"batch_shape": shape})
+        layers = (entry, *layers)
+    calls = tuple(Call(layer, 0, (Ref(before.name, 0, 0),)) for before, layer in pairwise(layers))
     last = layers[-1].name
     return Graph(
-        name if isinstance(name, str) else "sequential",
+        str(config.get("name") or "sequential"),
         layers,
         layers[:1],
         calls,
@@ -173,14 +170,14 @@ def _functional(config: dict[str, Any], where: str) -> Graph:
     inputs = [by_name.get(ref.layer) for _, ref in _endpoints(config, "input_layers", where)]
     if not inputs or not all(layer and layer.class_name == "InputLayer" for layer in inputs):
         raise ModelFormatError(
-            f"{where}: expected 'input_layers' to name input layers, found {shorten(config['input_layers'])}"
+            f"{where}: expected 'input_layers' to name input layers, "
+            f"found {shorten(config['input_layers'])}"
         )
     outputs = tuple(_endpoints(config, "output_layers", where))
     if not outputs:
         raise ModelFormatError(f"{where}: expected outputs, found none")
-    name = config.get("name")
     return Graph(
-        name if isinstance(name, str) else "model",
+        str(config.get("name") or "model"),
         layers,
         tuple(layer for layer in inputs if layer),
         _in_order(calls, layers, [ref for _, ref in outputs], where),
@@ -191,8 +188,8 @@ def _functional(config: dict[str, Any], where: str) -> Graph:
 def _endpoints(config: dict[str, Any], key: str, where: str) -> Iterator[tuple[str, Ref]]:
     """Name and tensor of each model input or output.
 
-    A name is that of the layer, or the key where the model takes or gives a dict (in sorted order, as Keras
-    flattens it).
+    A name is that of the layer, or the key where the model takes or gives a dict (in sorted order,
+    as Keras flattens it).
     """
 
     def walk(value: object, name: str | None) -> Iterator[tuple[str, Ref]]:
@@ -211,7 +208,7 @@ def _endpoints(config: dict[str, Any], key: str, where: str) -> Iterator[tuple[s
 
 
 def _as_ref(value: object) -> Ref | None:
-    """A tensor in either notation: ``[layer, call, output]`` or Keras 3's ``__keras_tensor__`` object."""
+    """A tensor as ``[layer, call, output]`` or as Keras 3's ``__keras_tensor__`` object."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         config = value.get("config")
         value = config.get("keras_history") if isinstance(config, dict) else None
@@ -237,8 +234,9 @@ def _refs(value: object) -> Iterator[Ref]:
 def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Call:
     """One entry of ``inbound_nodes``.
 
-    Keras 3 writes ``{"args": ..., "kwargs": ...}``; Keras 2 a list of ``[layer, call, output, kwargs]``. The
-    initial state of a recurrent layer stands among the tensors or under the keyword ``initial_state``.
+    Keras 3 writes ``{"args": ..., "kwargs": ...}``; Keras 2 a list of ``[layer, call, output,
+    kwargs]``. The initial state of a recurrent layer stands among the tensors or under the keyword
+    ``initial_state``.
     """
     if isinstance(node, dict):
         positional = expect(node, "args", list, where)
@@ -269,7 +267,7 @@ def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Cal
 def _in_order(
     calls: list[Call], layers: tuple[LayerConfig, ...], outputs: list[Ref], where: str
 ) -> tuple[Call, ...]:
-    """``calls`` sorted so that each comes after what it reads; every output is then made by some call."""
+    """``calls`` so that each comes after what it reads; checks that each output is made."""
     ready = {(layer.name, 0) for layer in layers if layer.class_name == "InputLayer"}
     ordered: list[Call] = []
     waiting = calls

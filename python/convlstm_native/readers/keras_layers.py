@@ -1,7 +1,7 @@
-"""One function a Keras layer: reads its arguments, and returns what builds the spec layer for each call.
+"""One function a Keras layer: reads its arguments, returns what builds the spec layer of a call.
 
-The two steps are apart because arguments are read without knowing shapes, so that every problem of every
-layer can be told at once; the second step knows the value that the call reads.
+The two steps are apart because arguments are read without knowing shapes, so that every problem of
+every layer can be told at once; the second step knows the value that the call reads.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from convlstm_native import spec
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import ACTIVATION_LAYERS, Arguments, activation_layer
 from convlstm_native.readers.keras_graph import expect, parse_layer
-from convlstm_native.spec import Array, Function, Value
+from convlstm_native.spec import Array, Value
 
 
 @dataclass(frozen=True)
 class CallSite:
     """What a layer meets when it is called.
 
-    ``lead`` counts the Keras axes before those of the frame: 2 for a sequence (batch, time), 1 for a single
-    and within TimeDistributed. ``flip`` is set for weights of the Theano backend, whose convolutions ran over
-    a mirrored kernel.
+    ``lead`` counts the Keras axes before those of the frame: 2 for a sequence (batch, time), 1 for
+    a single and within TimeDistributed. ``flip`` is set for weights of the Theano backend, whose
+    convolutions ran over a mirrored kernel.
     """
 
     value: Value
@@ -57,8 +57,8 @@ def _frame_axis(axis: int, site: CallSite) -> int:
     index = axis + rank if axis < 0 else axis - site.lead
     if not 0 <= index < rank:
         raise UnsupportedModelError(
-            f"axis: expected an axis of the frame ({site.lead} to {site.lead + rank - 1}), found {axis}; "
-            "batch and time are not supported"
+            f"axis: expected an axis of the frame ({site.lead} to {site.lead + rank - 1}), "
+            f"found {axis}; batch and time are not supported"
         )
     return index
 
@@ -80,10 +80,10 @@ def _convlstm2d(args: Arguments) -> Builder:
         "recurrent_activation", "sigmoid" if args.keras_major >= 3 else "hard_sigmoid"
     )
     use_bias = args.flag("use_bias", True)
-    options = {
-        name: args.flag(name, False)
-        for name in ("return_sequences", "return_state", "go_backwards", "stateful")
-    }
+    return_sequences = args.flag("return_sequences", False)
+    return_state = args.flag("return_state", False)
+    go_backwards = args.flag("go_backwards", False)
+    stateful = args.flag("stateful", False)
     args.off("time_major", "zero_output_for_mask")
     what = args.what
 
@@ -92,12 +92,12 @@ def _convlstm2d(args: Arguments) -> Builder:
         if not x.sequence or len(x.shape) != 3:
             raise UnsupportedModelError(f"expected a sequence of rank-3 frames, found {x}")
         channels = x.shape[0 if data_format == "channels_first" else 2]
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {
             "kernel": (rows, cols, channels, 4 * filters),
             "recurrent_kernel": (rows, cols, filters, 4 * filters),
         }
         if use_bias:
-            shapes["bias"] = (4 * filters,)  # type: ignore[assignment]
+            shapes["bias"] = (4 * filters,)
         weights = _take(site, what, **shapes)
         return spec.ConvLSTM2D(
             filters=filters,
@@ -111,15 +111,18 @@ def _convlstm2d(args: Arguments) -> Builder:
             dilation_rate=(row_rate, col_rate),
             activation=activation,
             recurrent_activation=gate,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
             initial_state=site.initial_state,
-            **options,
         )
 
     return build
 
 
 def _oihw(kernel: Array, flip: bool) -> Array:
-    """Keras' ``(rows, cols, in, out)`` as ``(out, in, rows, cols)``; the gates already lie as i, f, c, o."""
+    """Keras' ``(rows, cols, in, out)`` as ``(out, in, rows, cols)``; gates stay i, f, c, o."""
     if flip:
         kernel = kernel[::-1, ::-1]
     return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
@@ -157,10 +160,11 @@ def _batch_normalization(args: Arguments) -> Builder:
 
 
 def _max_pooling(rank: int) -> Callable[[Arguments], Builder]:
-    """MaxPooling of ``rank`` axes: all but batch and the channel axis, as ``data_format`` counts them.
+    """MaxPooling over ``rank`` axes: all but batch and what ``data_format`` calls the channels.
 
-    On a sequence of rank-``rank`` frames time is one of those axes: with channels_first it plays the channel
-    and the window covers the whole frame, with channels_last it is the first axis of the window.
+    On a sequence of rank-``rank`` frames time is one of those axes: with channels_first it plays
+    the channel and the window covers the whole frame, with channels_last it is the first axis of
+    the window.
     """
 
     def parse(args: Arguments) -> Builder:
@@ -173,12 +177,13 @@ def _max_pooling(rank: int) -> Callable[[Arguments], Builder]:
             over_time = site.lead == 2
             if len(site.value.shape) + over_time != rank + 1:
                 raise UnsupportedModelError(
-                    f"input: expected {rank + 2} axes with batch, found {len(site.value.shape) + site.lead}"
+                    f"input: expected {rank + 2} axes with batch, "
+                    f"found {len(site.value.shape) + site.lead}"
                 )
             pool, strides = ((1, *v) if channels_first else (*v, 1) for v in (window, steps))
             if over_time and (pool[0], strides[0]) != (1, 1):
                 raise UnsupportedModelError(
-                    f"expected pool_size and strides of 1 over time (pooling over time is not supported), "
+                    "pool_size, strides: expected 1 over time (no pooling over time yet), "
                     f"found {pool[0]} and {strides[0]}"
                 )
             return spec.MaxPooling(pool[over_time:], strides[over_time:], padding)
@@ -199,8 +204,8 @@ def _flatten(args: Arguments) -> Builder:
             )
         if channels_first and len(site.value.shape) > 1:
             raise UnsupportedModelError(
-                "data_format: expected 'channels_last' (row-major order), found 'channels_first', which "
-                "moves the channels behind"
+                "data_format: expected 'channels_last' (row-major order), found 'channels_first', "
+                "which moves the channels behind"
             )
         return spec.Flatten()
 
@@ -292,7 +297,8 @@ LAYERS: dict[str, Callable[[Arguments], Builder]] = {
 def parse(args: Arguments) -> Builder:
     """What builds the layer that ``args`` describe.
 
-    Raises :class:`UnsupportedModelError` with all problems when the layer or an argument is not supported.
+    Raises :class:`UnsupportedModelError` with all problems when the layer or an argument is not
+    supported.
     """
     layer = args.layer
     if layer.class_name == "Lambda" or layer.custom:

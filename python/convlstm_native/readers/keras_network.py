@@ -1,4 +1,4 @@
-"""A Keras file to a :class:`NetworkSpec`: layers placed in the graph, identities dropped, shapes checked."""
+"""A Keras file to a :class:`NetworkSpec`: layers placed, identities dropped, shapes checked."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, "Flatten"}
 def to_spec(file: KerasFile) -> NetworkSpec:
     """The network in ``file``.
 
-    Raises :class:`UnsupportedModelError` that lists every problem, :class:`ModelFormatError` when weights
-    are missing or do not fit the layers.
+    Raises :class:`UnsupportedModelError` that lists every problem, :class:`ModelFormatError` when
+    weights are missing or do not fit the layers.
     """
     builders, problems, notes = _parse_layers(file)
     if not file.version:
@@ -70,10 +70,10 @@ def _parse_layers(file: KerasFile) -> tuple[dict[str, Builder], list[str], list[
 def sequence_inputs(graph: Graph) -> frozenset[str]:
     """Names of the inputs that are sequences; the others are singles.
 
-    Keras does not tell time from other axes, so the rule looks at the use and the shape. An input is a
-    sequence when
-    - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through layers that
-      work on each place alone (activations, normalization, Dense, Dropout), or
+    Keras does not tell time from other axes, so the rule looks at the use and the shape. An input
+    is a sequence when
+    - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
+      layers that keep the leading axes (activations, normalization, Dense, Dropout), or
     - its batch shape has five axes or more, or
     - its first axis after batch is open (None): only time may be.
     A rank-4 input that is read as an initial state alone is thus a single.
@@ -98,17 +98,18 @@ def _batch_shape(layer: LayerConfig) -> list[int | None]:
     """The shape of an input layer with its batch axis; Keras 2 calls it ``batch_input_shape``."""
     shape = layer.arguments.get("batch_shape", layer.arguments.get("batch_input_shape"))
     if not isinstance(shape, list) or not all(
-        n is None or type(n) is int and n >= 1 for n in shape
+        n is None or (type(n) is int and n >= 1) for n in shape
     ):
         raise ModelFormatError(
-            f"input {layer.name!r}: expected a batch shape of positive integers and nulls, found {shorten(shape)}"
+            f"input {layer.name!r}: expected a batch shape of positive integers and nulls, "
+            f"found {shorten(shape)}"
         )
     return shape
 
 
 @dataclass
 class _Assembly:
-    """The network under construction. ``values`` holds what each Keras tensor became: its name and shape.
+    """The network under construction. ``values``: what each Keras tensor became, name and shape.
 
     A tensor that a problem left unknown is missing there, and so is all that depends on it.
     """
@@ -135,7 +136,8 @@ class _Assembly:
                     f"{_batch_shape(layer)}, open at axis {axes}" if axes else _batch_shape(layer)
                 )
                 self.problems.append(
-                    f"input {layer.name!r}: expected every axis known but batch and time, found {found}"
+                    f"input {layer.name!r}: expected every axis known but batch and time, "
+                    f"found {found}"
                 )
                 continue
             for switch in ("sparse", "ragged"):
