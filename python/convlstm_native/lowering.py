@@ -16,6 +16,7 @@ from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.spec import (
     OVER_LAST_AXIS,
     Activation,
+    Array,
     BatchNormalization,
     ConvLSTM2D,
     Dense,
@@ -54,7 +55,9 @@ class _Lowering:
         if tensor.order == order:
             return tensor
         permutation = [tensor.order.index(axis) for axis in order]
-        return _Tensor(self.network.add_permute(f"{node.name}:order", tensor.id, permutation), order)
+        return _Tensor(
+            self.network.add_permute(f"{node.name}:order", tensor.id, permutation), order
+        )
 
     def add(self, node: Node) -> tuple[_Tensor, ...]:
         inputs = tuple(self.tensors[name] for name in node.inputs)
@@ -104,7 +107,7 @@ def _function(function: Function) -> tuple[str, Sequence[float]]:
     return function.name, function.parameters
 
 
-def _norm(layer: BatchNormalization, axis: int) -> tuple[int, object, object]:
+def _norm(layer: BatchNormalization, axis: int) -> tuple[int, Array, Array]:
     return axis, layer.scale, layer.shift
 
 
@@ -140,8 +143,8 @@ def _conv_lstm_2d(low: _Lowering, node: Node, inputs: tuple[_Tensor, ...]) -> tu
         groups=layer.groups,
         activation=_function(layer.activation),
         recurrent_activation=_function(layer.recurrent_activation),
-        norm=layer.norm and _norm(layer.norm, order.index(layer.norm.axis)),  # type: ignore[arg-type]
-        pool=layer.pool and _pool(layer.pool, order),
+        norm=None if layer.norm is None else _norm(layer.norm, order.index(layer.norm.axis)),
+        pool=None if layer.pool is None else _pool(layer.pool, order),
     )
     # Without return_sequences the output is the last h.
     outputs = [*(frames or final[:1]), *(final if layer.return_state else ())]
@@ -158,7 +161,7 @@ def _batch_normalization(low: _Lowering, node: Node, inputs: tuple[_Tensor, ...]
     before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     planes = (1, before, shape[axis]) if after == 1 else (before, shape[axis], after)
     norm = _norm(layer, 2 if after == 1 else 1)
-    value = low.network.add_norm_pool(node.name, x.id, planes, norm, None)  # type: ignore[arg-type]
+    value = low.network.add_norm_pool(node.name, x.id, planes, norm, None)
     return (_Tensor(low.network.add_view(value, 0, shape), x.order),)
 
 
@@ -182,9 +185,7 @@ def _dense(low: _Lowering, node: Node, inputs: tuple[_Tensor, ...]) -> tuple[_Te
     x = low.with_order(node, inputs[0], _as_given(len(inputs[0].order)))
     over_row = layer.activation.name in OVER_LAST_AXIS
     function = Function("linear") if over_row else layer.activation
-    value = low.network.add_dense(
-        node.name, x.id, layer.kernel, layer.bias, _function(function)
-    )
+    value = low.network.add_dense(node.name, x.id, layer.kernel, layer.bias, _function(function))
     if over_row:
         return _add_softmax(low, node, _Tensor(value, x.order), layer.activation)
     return (_Tensor(value, x.order),)
@@ -203,7 +204,9 @@ def _activation(low: _Lowering, node: Node, inputs: tuple[_Tensor, ...]) -> tupl
         return _add_softmax(
             low, node, low.with_order(node, x, _as_given(len(x.order))), layer.function
         )
-    return (_Tensor(low.network.add_activation(node.name, x.id, _function(layer.function)), x.order),)
+    return (
+        _Tensor(low.network.add_activation(node.name, x.id, _function(layer.function)), x.order),
+    )
 
 
 def _add_softmax(low: _Lowering, node: Node, x: _Tensor, function: Function) -> tuple[_Tensor]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlstm_native import _core, frames
+from convlstm_native import _core, tensors
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.lowering import lower
 from convlstm_native.rewrites import optimize as rewrite
@@ -62,7 +62,9 @@ class Model:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise InputError(f"threads: expected a number of at least 1, found {threads!r}")
         if not any(i.sequence for i in spec.inputs):
-            raise UnsupportedModelError(f"network {spec.name!r}: expected an input of frames, found none")
+            raise UnsupportedModelError(
+                f"network {spec.name!r}: expected an input of frames, found none"
+            )
         self._spec = spec
         self._values = spec.values()
         self._running = rewrite(spec) if optimize else spec
@@ -129,7 +131,7 @@ class Model:
         """
         return Stream(self._running, self._network, self._threads, singles)
 
-    def predict(self, given: frames.Frames) -> Outputs:
+    def predict(self, given: tensors.Frames) -> Outputs:
         """Runs whole sequences and returns each output by name, float32, in the model's order.
 
         ``given``: array (N, T, *frame) for N samples, (T, *frame) for one (outputs then lack N), or any
@@ -139,7 +141,7 @@ class Model:
         Every call starts from zero states, also those of stateful layers: to carry them on, use
         :meth:`Stream.predict`. Raises :class:`InputError` for wrong shapes or types, no frames, NaN.
         """
-        inputs = frames.named_inputs(self._spec, given)
+        inputs = tensors.named_inputs(self._spec, given)
         batch = self._batch(inputs)
         if batch is None:
             return self._predict_sample(inputs)
@@ -166,12 +168,12 @@ class Model:
         sizes: set[int | None] = set()
         for i in self._spec.inputs:
             value = inputs[i.name]
-            if not frames.is_tensor(value):
+            if not tensors.is_tensor(value):
                 if i.sequence:
                     sizes.add(None)
                     continue
                 inputs[i.name] = value = np.asarray(value)
-            array: NDArray[Any] = frames.as_tensor(value, f"input {i.name!r}")
+            array: NDArray[Any] = tensors.as_tensor(value, f"input {i.name!r}")
             inputs[i.name] = array
             rank = len(i.shape) + (1 if i.sequence else 0)
             if array.ndim not in (rank, rank + 1) or array.shape[-len(i.shape) :] != i.shape:
@@ -195,7 +197,7 @@ def available_isas() -> tuple[str, ...]:
 
 
 def fma_peak(threads: int | None = None, isa: str | None = None) -> float:
-    """Fused multiply-adds this machine does now in registers alone, in GFLOP/s (one counts as two)."""
+    """Multiply-adds this machine does now in registers alone, in GFLOP/s (one counts as two)."""
     return _core.fma_peak(isa or "", threads or default_threads())
 
 

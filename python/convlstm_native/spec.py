@@ -206,7 +206,9 @@ class ConvLSTM2D(Layer):
     pool: MaxPooling | None = None
 
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
-        _expect(len(inputs) == (3 if self.initial_state else 1), "inputs", "x or x, h, c", len(inputs))
+        _expect(
+            len(inputs) == (3 if self.initial_state else 1), "inputs", "x or x, h, c", len(inputs)
+        )
         x = inputs[0]
         _expect(x.sequence and len(x.shape) == 3, "input", "a sequence of rank-3 frames", x)
         _expect(self.padding in ("same", "valid"), "padding", "'same' or 'valid'", self.padding)
@@ -217,7 +219,12 @@ class ConvLSTM2D(Layer):
             self.data_format,
         )
         for function in (self.activation, self.recurrent_activation):
-            _expect(function.name not in OVER_LAST_AXIS, "activation", "an elementwise one", function.name)
+            _expect(
+                function.name not in OVER_LAST_AXIS,
+                "activation",
+                "an elementwise one",
+                function.name,
+            )
         channels_first = self.data_format == "channels_first"
         channels = x.shape[0] if channels_first else x.shape[2]
         kernel = (4 * self.filters, channels, *self.kernel_size)
@@ -252,7 +259,9 @@ class ConvLSTM2D(Layer):
                 map_size, self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
         )
-        _expect(min(rows, cols) >= 1, "rows, cols", f"at least the kernel {self.kernel_size}", map_size)
+        _expect(
+            min(rows, cols) >= 1, "rows, cols", f"at least the kernel {self.kernel_size}", map_size
+        )
         return (self.filters, rows, cols) if channels_first else (rows, cols, self.filters)
 
 
@@ -386,16 +395,22 @@ class NetworkSpec:
         for node in self.nodes:
             if missing := [name for name in node.inputs if name not in known]:
                 if not problems:
-                    problems.append(f"{describe(node)}: input {missing[0]!r} is produced by no earlier node")
+                    problems.append(
+                        f"{describe(node)}: input {missing[0]!r} is produced by no earlier node"
+                    )
                 continue
             try:
                 inferred = node.layer.infer([known[name] for name in node.inputs])
-                _expect(len(inferred) == len(node.outputs), "outputs", len(inferred), len(node.outputs))
+                _expect(
+                    len(inferred) == len(node.outputs), "outputs", len(inferred), len(node.outputs)
+                )
             except UnsupportedModelError as error:
                 problems.append(f"{describe(node)}: {error}")
                 continue
             except ValueError:
-                problems.append(f"{describe(node)}: expected another number of inputs, found {node.inputs}")
+                problems.append(
+                    f"{describe(node)}: expected another number of inputs, found {node.inputs}"
+                )
                 continue
             known.update(zip(node.outputs, inferred, strict=True))
         if not problems:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlstm_native import _core, frames
+from convlstm_native import _core, tensors
 from convlstm_native.errors import InputError
 from convlstm_native.spec import NetworkSpec
 
@@ -48,7 +48,7 @@ class Stream:
         self._live = self._core.live_outputs()
         values = spec.values()
         self._shapes = {output.name: values[output.value].shape for output in spec.outputs}
-        self._singles: list[frames.Tensor] = []
+        self._singles: list[tensors.Tensor] = []
         self._ended = False
         self.reset(singles)
 
@@ -79,7 +79,7 @@ class Stream:
             if set(given) != {i.name for i in expected}:
                 names = [i.name for i in expected]
                 raise InputError(f"singles: expected {names}, found {list(given)}")
-            self._singles = [frames.single(i, given[i.name]) for i in expected]
+            self._singles = [tensors.single(i, given[i.name]) for i in expected]
         self._begin(keep=False)
 
     def push(self, frame: Any) -> Outputs | None:
@@ -89,18 +89,17 @@ class Stream:
         model with several sequence inputs. After :meth:`flush` a new sequence begins, in which only
         stateful layers remember the old one.
 
-        Raises :class:`InputError` (the stream stays as it was) for another shape or type, NaN, infinity.
+        Raises :class:`InputError`, and leaves the stream as it was, for another shape or type, NaN and
+        infinity.
         """
-        given = frames.one_frame(self._spec, frame)
+        given = tensors.one_frame(self._spec, frame)
         if self._ended:
             self._begin(keep=True)
         to = self._new_arrays(1)
         self._core.push(given, to)
         if not self._live:
             return None
-        return {
-            self._names[i]: array[0] for i, array in zip(self._live, to, strict=True)
-        }
+        return {self._names[i]: array[0] for i, array in zip(self._live, to, strict=True)}
 
     def flush(self) -> Outputs | None:
         """Ends the sequence and returns the outputs that needed all of it; None when there are none.
@@ -119,7 +118,7 @@ class Stream:
         }
         return late or None
 
-    def predict(self, given: frames.Frames) -> Outputs:
+    def predict(self, given: tensors.Frames) -> Outputs:
         """Runs a whole sequence: :meth:`push` for every frame, then :meth:`flush`.
 
         ``given``: array (T, *shape) or any iterable of frames; a dict of arrays for a model with several
@@ -133,7 +132,7 @@ class Stream:
             return self._predict_iterable(given)
         outputs = self._new_arrays(len(whole[0]))
         done = 0
-        for parts in zip(*(frames.chunks(array) for array in whole), strict=True):
+        for parts in zip(*(tensors.chunks(array) for array in whole), strict=True):
             end = done + len(parts[0])
             self._core.push(parts, [output[done:end] for output in outputs])
             done = end
@@ -147,7 +146,7 @@ class Stream:
         return copy
 
     def state_dict(self) -> Outputs:
-        """All that the stream remembers, as arrays by name; ``numpy.savez(path, **state)`` keeps it."""
+        """All that the stream remembers, by name; ``numpy.savez(path, **state)`` keeps it."""
         state = self._core.export_state()
         state[_FRAMES] = np.array(self.frames, np.float32)
         state[_ENDED] = np.array(self._ended, np.float32)
@@ -173,11 +172,11 @@ class Stream:
         shapes = [self._shapes[self._names[i]] for i in self._live]
         return [np.empty((count, *shape), np.float32) for shape in shapes]
 
-    def _arrays(self, given: Any) -> list[frames.Tensor] | None:
+    def _arrays(self, given: Any) -> list[tensors.Tensor] | None:
         """The sequence inputs as arrays (T, *shape), or None for an iterable of frames."""
         sequences = [i for i in self._spec.inputs if i.sequence]
         if not isinstance(given, Mapping):
-            if not frames.is_tensor(given) or len(sequences) != 1:
+            if not tensors.is_tensor(given) or len(sequences) != 1:
                 return None
             given = {sequences[0].name: given}
         if set(given) != {i.name for i in sequences}:
@@ -186,9 +185,11 @@ class Stream:
         arrays = []
         for i in sequences:
             where = f"input {i.name!r}"
-            array = frames.as_tensor(given[i.name], where)
+            array = tensors.as_tensor(given[i.name], where)
             if array.ndim != len(i.shape) + 1 or array.shape[1:] != i.shape:
-                raise InputError(f"{where}: expected shape {('frames', *i.shape)}, found {array.shape}")
+                raise InputError(
+                    f"{where}: expected shape {('frames', *i.shape)}, found {array.shape}"
+                )
             arrays.append(array)
         lengths = {len(array) for array in arrays}
         if len(lengths) != 1 or not lengths.pop():
@@ -198,7 +199,8 @@ class Stream:
 
     def _predict_iterable(self, given: Any) -> Outputs:
         if not isinstance(given, Iterable):
-            raise InputError(f"frames: expected an array or an iterable, found {type(given).__name__}")
+            found = type(given).__name__
+            raise InputError(f"frames: expected an array or an iterable, found {found}")
         rows: list[Outputs] = []
         for frame in given:
             row = self.push(frame)
@@ -210,6 +212,4 @@ class Stream:
     def _join(self, live: dict[int, NDArray[np.float32]]) -> Outputs:
         """All outputs in the model's order."""
         late = self.flush() or {}
-        return {
-            name: live[i] if i in live else late[name] for i, name in enumerate(self._names)
-        }
+        return {name: live[i] if i in live else late[name] for i, name in enumerate(self._names)}

@@ -41,7 +41,7 @@ class Summary:
 
 
 def direct_flops(node: Node, values: dict[str, Value]) -> int:
-    """Arithmetic of a frame without any shortcut, a multiply-add as two; gates and norms left out."""
+    """Arithmetic of a frame without any shortcut, a multiply-add as two; no gates, no norms."""
     layer = node.layer
     if isinstance(layer, ConvLSTM2D):
         taps = math.prod(layer.kernel.shape[1:]) + math.prod(layer.recurrent_kernel.shape[1:])

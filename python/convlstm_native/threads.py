@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def default_threads(
-    environment: Mapping[str, str] = os.environ, root: Path = Path("/")
-) -> int:
+def default_threads(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
     """The least of the CPUs this process may run on, its cgroup's quota and ``OMP_NUM_THREADS``.
 
     A container with a quota of two CPUs on a machine with 64 gets 2, not 64. At least 1.
@@ -47,7 +45,7 @@ def _cgroup_quota(root: Path) -> int | None:
 
 
 def _cgroups(root: Path) -> set[str]:
-    """Paths of the process' cgroups below the mount; '' is the mount itself, as containers see it."""
+    """Paths of the process' cgroups below the mount; '' is the mount, as containers see it."""
     groups = {""}
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

@@ -31,7 +31,8 @@ def as_tensor(value: Any, where: str) -> Tensor:
     try:
         array = np.asarray(value) if not isinstance(value, np.ndarray) else value
     except ValueError as error:
-        raise InputError(f"{where}: expected an array, found {type(value).__name__}: {error}") from error
+        found = type(value).__name__
+        raise InputError(f"{where}: expected an array, found {found}: {error}") from error
     known = array.dtype in _AS_THEY_ARE or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)
     if not known:
         raise InputError(
