@@ -8,6 +8,7 @@ network.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import sys
 from collections.abc import Generator, Iterator
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.spec import Array, NetworkSpec, Preprocessing
+from convlstm_native.tensors import chunks
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -106,12 +108,10 @@ class FrameFormat:
     def from_array(self, frame: NDArray[Any]) -> Array:
         """A frame of an array: uint8 are pixels, resized and scaled; floats are taken as is."""
         if frame.dtype != np.uint8:
-            with np.errstate(over="ignore"):  # Overflow is reported below, as what it becomes.
-                pixels = frame.astype(np.float32)
-            if not np.isfinite(pixels).all():
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(pixels))[0])
-                raise InputError(f"expected finite numbers, found {pixels[place]} at {place}")
-            return pixels
+            if not np.isfinite(frame).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(frame))[0])
+                raise InputError(f"expected finite numbers, found {frame[place]} at {place}")
+            return frame.astype(np.float32)
         if frame.shape != self.shape:
             image = np.moveaxis(frame, 0, -1) if self.channels_first else frame
             picture = _av().VideoFrame.from_ndarray(
@@ -273,7 +273,8 @@ def _open_array(path: Path, form: FrameFormat) -> NDArray[Any]:
 
 
 def _array_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]:
-    for index, frame in enumerate(_open_array(path, form)):
+    runs = chunks(_open_array(path, form))
+    for index, frame in enumerate(itertools.chain.from_iterable(runs)):
         with _at_frame(index):
             pixels = form.from_array(frame)
         yield Frame(pixels, index / form.fps if form.fps else None)

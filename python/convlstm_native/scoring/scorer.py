@@ -6,19 +6,18 @@ import contextlib
 import os
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convlstm_native.errors import InputError
 from convlstm_native.media import FrameFormat, read_frames
 from convlstm_native.scoring.atomic import replacing
 from convlstm_native.scoring.table import Columns, Rows, check_format, open_writer, row_type
+from convlstm_native.spec import Array
 
 if TYPE_CHECKING:
     from convlstm_native.model import Model
@@ -140,6 +139,7 @@ class _Scorer:
     def __init__(self, model: Model, on_frame: Callable[[str, int], None]) -> None:
         self.columns = Columns.of(model.spec)
         self.row_type = row_type(len(self.columns.names))
+        self._per_frame = self.columns.places.keys() - self.columns.per_clip
         self._form = FrameFormat.of(model.spec)
         self._stream = model.stream()
         self._on_frame = on_frame
@@ -148,55 +148,56 @@ class _Scorer:
         """Put the rows of one input into ``spool``; on failure what is in it is worthless."""
         name = _display_name(path)
         started = time.perf_counter()
-        frames = 0
         reason = None
-        self._stream.reset()
-        results = self._results(path)
+        rows = self._rows(path, name)
         while True:
-            # Only reading and scoring may fail for the input; writing the spool fails for the whole
-            # table.
+            # Only reading and scoring may fail for the input; writing the spool fails for all.
             try:
-                row = next(results, None)
+                row = next(rows, None)
             except InputError as error:
-                frames, reason = 0, str(error)
+                reason = str(error)
                 break
             if row is None:
                 break
             spool.write(row.tobytes())
-            if row["frame"] >= 0:
-                frames += 1
-                self._on_frame(name, frames)
+        frames = self._stream.frames if reason is None else 0
         return InputResult(name, frames, time.perf_counter() - started, reason)
 
-    def _results(self, path: str | Path) -> Iterator[Rows]:
+    def _rows(self, path: str | Path, name: str) -> Iterator[Rows]:
         """Rows as they come: one a frame, then one of the clip where the network scores clips."""
-        times: deque[float] = deque()
-        frame = 0
+        self._stream.reset()
+        held = []  # Rows that wait for outputs which need the whole clip.
         with contextlib.closing(read_frames(path, self._form)) as frames:
-            for given in frames:
-                times.append(np.nan if given.time is None else given.time)
-                scores = self._stream.push(given.pixels)
-                if scores is not None:
-                    yield self._row(scores, frame, times.popleft())
-                    frame += 1
-        # A network that looks ahead owes its last frames; scores of the whole clip come last.
-        for scores in self._stream.flush():
-            if times:
-                yield self._row(scores, frame, times.popleft())
-                frame += 1
-            if self.columns.per_clip & scores.keys():
-                yield self._row({k: scores[k] for k in self.columns.per_clip}, -1, np.nan)
+            for index, frame in enumerate(frames):
+                scores = self._stream.push(frame.pixels) or {}
+                self._on_frame(name, index + 1)
+                row = self._row(scores, index, frame.time)
+                if not self._per_frame <= scores.keys():
+                    held.append(row)
+                elif self._per_frame:
+                    yield row
+        late = self._stream.flush() or {}
+        for index, row in enumerate(held):
+            self._fill(row, {k: late[k][index] for k in self._per_frame & late.keys()})
+            yield row
+        if self.columns.per_clip:
+            yield self._row({k: late[k] for k in self.columns.per_clip})
 
-    def _row(self, scores: Mapping[str, NDArray[np.float32]], frame: int, time_s: float) -> Rows:
+    def _row(
+        self, scores: Mapping[str, Array], frame: int = -1, time_s: float | None = None
+    ) -> Rows:
         row = np.zeros((), self.row_type)
-        row["frame"], row["time_s"], row["scores"] = frame, time_s, np.nan
+        row["frame"] = frame
+        row["time_s"] = np.nan if time_s is None else time_s
+        row["scores"] = np.nan
+        self._fill(row, scores)
+        return row
+
+    def _fill(self, row: Rows, scores: Mapping[str, Array]) -> None:
         for name, values in scores.items():
-            if (name in self.columns.per_clip) != (frame < 0):
-                continue
             if not np.isfinite(values).all():
-                where = "of the whole clip" if frame < 0 else f"at frame {frame}"
+                where = "of the clip" if row["frame"] < 0 else f"at frame {row['frame']}"
                 raise InputError(
                     f"output {name!r} {where}: expected finite scores, found NaN or infinity"
                 )
             row["scores"][self.columns.places[name]] = values.ravel()
-        return row
