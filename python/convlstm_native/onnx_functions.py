@@ -1,4 +1,4 @@
-"""Bodies of the model-local functions, in standard ONNX: ConvLSTM2D as a Scan, activations as formulas."""
+"""Bodies of the model-local functions in standard ONNX: ConvLSTM2D, composed activations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from convlstm_native.spec import ConvLSTM2D, Function, Value, same_padding
 class Body:
     """Nodes of one function, graph or Scan body, in the order they were added.
 
-    Tensors without a given name are called ``<prefix><operator>_<n>``; a subgraph needs a prefix of its
-    own, since ONNX does not let it reuse names of the graph around it.
+    Tensors without a given name are called ``<prefix><operator>_<n>``; a subgraph needs a prefix
+    of its own, since ONNX does not let it reuse names of the graph around it.
     """
 
     def __init__(self, prefix: str = "") -> None:
+        """An empty body."""
         self.nodes: list[onnx.NodeProto] = []
         self._prefix = prefix
 
@@ -42,7 +43,7 @@ class Body:
 
 
 def add_activation(body: Body, x: str, function: Function) -> str:
-    """Add ``function`` of the tensor ``x``; formulas are those of Keras. Returns the result's name."""
+    """Add ``function`` of ``x`` by the formulas of Keras, and return the result's name."""
     name, parameters = function.name, function.parameters
     if name in SINGLE_OPERATORS:
         operator, attributes = SINGLE_OPERATORS[name]
@@ -149,8 +150,8 @@ def conv_lstm_function(
 ) -> onnx.FunctionProto:
     """The function of a ConvLSTM2D for frames like ``x``.
 
-    Inputs x, kernel, recurrent_kernel, bias, then initial_h, initial_c with ``initial_state``; outputs y,
-    then h, c with ``return_state``. Frames keep the axis order of ``data_format``.
+    Inputs x, kernel, recurrent_kernel, bias, then initial_h, initial_c with ``initial_state``;
+    outputs y, then h, c with ``return_state``. Frames keep the axis order of ``data_format``.
     """
     channels_first = layer.data_format == "channels_first"
     frame = dataclasses.replace(layer, initial_state=False).infer([x])[0].shape
@@ -206,9 +207,9 @@ def conv_lstm_function(
 
 
 def _joins_convolutions(layer: ConvLSTM2D) -> bool:
-    """Whether the input convolution has the geometry of the recurrent one (stride 1, 'same', no dilation).
+    """Whether the input convolution has the geometry of the recurrent one.
 
-    Then both are one convolution over the channels of x and h together, the fastest form of the step.
+    Then both are one convolution over the channels of x and h together, the fastest form.
     """
     return layer.padding == "same" and layer.strides == (1, 1) and layer.dilation_rate == (1, 1)
 
@@ -222,7 +223,7 @@ def _pads(
 
 
 def _step(layer: ConvLSTM2D, size: tuple[int, int], joint: bool) -> onnx.GraphProto:
-    """One time step as a Scan body: (h, c, x_t) -> (h, c) and h once more for the sequence of outputs."""
+    """One time step as a Scan body: (h, c, x_t) -> (h, c), and h again to be collected."""
     body = Body("step_")
     # The recurrent convolution has stride 1 and padding 'same' whatever the layer's arguments.
     recurrent_pads = _pads(layer.kernel_size, layer.kernel_size, (1, 1), (1, 1))

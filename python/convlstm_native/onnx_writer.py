@@ -1,4 +1,4 @@
-"""Spec -> portable ONNX that any runtime can run and that :func:`readers.read_onnx` reads back unchanged."""
+"""Spec -> portable ONNX: any runtime can run it, and ``read_onnx`` reads it back unchanged."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ from convlstm_native.spec import (
 def to_onnx(spec: NetworkSpec) -> onnx.ModelProto:
     """Write a network as ONNX, version 1 of the domain ``convlstm_native``.
 
-    Sequences are float32 tensors ``(N, T, *shape)``, singles ``(N, *shape)``, with N and T free. Raises
-    :class:`UnsupportedModelError` that lists every node that has no portable form: layers joined by the
-    rewrites, pooling over more than three axes, and whatever :meth:`NetworkSpec.values` refuses.
+    Sequences are float32 tensors ``(N, T, *shape)``, singles ``(N, *shape)``, with N and T free.
+    Raises :class:`UnsupportedModelError` that lists every node without a portable form: layers
+    joined by the rewrites, pooling over more than three axes, and whatever
+    :meth:`NetworkSpec.values` refuses.
     """
     values = spec.values()
     writer = _Writer(spec, values)
@@ -76,7 +77,7 @@ class _Writer:
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._functions: dict[tuple[Any, ...], onnx.FunctionProto] = {}
-        # An output may have the name of a value that it does not show; that value gets another name.
+        # A value whose name belongs to an output that shows another value gets another name.
         shown = {output.name: output.value for output in spec.outputs}
         self._taken = set(values) | set(shown)
         self._tensors = {
@@ -131,7 +132,7 @@ class _Writer:
     def conv_lstm(self, node: Node, layer: ConvLSTM2D) -> None:
         if layer.groups != 1 or layer.norm is not None or layer.pool is not None:
             raise UnsupportedModelError(
-                "expected the layer as it was read, found it joined by a rewrite (groups, norm or pool)"
+                "expected the layer as read, found one joined by a rewrite (groups, norm or pool)"
             )
         x, *states = node.inputs
         weights = [
@@ -172,7 +173,8 @@ class _Writer:
             "strides": layer.strides,
             "auto_pad": "SAME_UPPER" if layer.padding == "same" else "VALID",
         }
-        # MaxPool wants two axes before those it pools: time is the second, a single gets one of length 1.
+        # MaxPool wants two axes before those it pools: time is the second, and a single gets
+        # one of length 1.
         if value.sequence:
             self._add("MaxPool", node.name, [self._tensors[x]], self._outputs(node), **window)
             return
@@ -217,7 +219,7 @@ class _Writer:
     def _add_function(
         self, name: str, function: Function, inputs: Sequence[str], outputs: Sequence[str]
     ) -> None:
-        """An activation: the standard operator where one says exactly the same, else a function of ours."""
+        """An activation: the standard operator that says exactly the same, or else our function."""
         if function.name in SINGLE_OPERATORS and attribute_holds(function):
             operator, keys = SINGLE_OPERATORS[function.name]
             attributes = dict(zip(keys, function.parameters, strict=True))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convlstm_native import readers
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.onnx_writer import to_onnx
-from convlstm_native.readers.onnx_files import parse_onnx, read_onnx
+from convlstm_native.readers.onnx_files import parse_onnx
 from convlstm_native.spec import NetworkSpec
 
 # For outputs of size 1: two float32 engines that add in different orders stay well below it.
@@ -37,7 +37,7 @@ class OutputDifference:
 
 @dataclass(frozen=True)
 class Verification:
-    """Result of :func:`verify`: what was run, and one difference an output, in the model's order."""
+    """Result of :func:`verify`: what was run, and one difference an output, in order."""
 
     frames: int
     seed: int
@@ -54,10 +54,10 @@ def verify(
 ) -> Verification:
     """Run a model here and in ONNX Runtime on the same random frames, uniform in [0, 1).
 
-    ``source`` is a path, the bytes of a file or a parsed ONNX model. ONNX runs in ONNX Runtime as it
-    is, a Keras model as :func:`to_onnx` writes it. Raises :class:`InputError` without ONNX Runtime
-    or for ``frames`` below 1, :class:`UnsupportedModelError` when ONNX Runtime refuses the model,
-    and what reading the model raises.
+    ``source`` is a path, the bytes of a file or a parsed ONNX model. ONNX runs in ONNX Runtime as
+    it is, a Keras model as :func:`to_onnx` writes it. Raises :class:`InputError` without ONNX
+    Runtime or for ``frames`` below 1, :class:`UnsupportedModelError` when ONNX Runtime refuses the
+    model, and what reading the model raises.
 
     Example::
 
@@ -68,26 +68,23 @@ def verify(
 
     if frames < 1:
         raise InputError(f"frames: expected at least 1, found {frames}")
-    spec, proto = open_both(source)
-    data = random_inputs(spec, frames, seed)
+    proto = as_onnx(source)
+    model = Model.load(proto)
+    data = random_inputs(model.spec, frames, seed)
     theirs = run_onnx_runtime(proto, data)
-    ours = Model.load(proto).predict(next(iter(data.values())) if len(data) == 1 else data)
+    ours = model.predict(next(iter(data.values())) if len(data) == 1 else data)
     outputs = (_difference(name, ours[name], expected) for name, expected in theirs.items())
     return Verification(frames, seed, tuple(outputs))
 
 
-def open_both(
-    source: str | os.PathLike[str] | bytes | onnx.ModelProto,
-) -> tuple[NetworkSpec, onnx.ModelProto]:
-    """The network in a model file and its ONNX form: the file's own, or else a conversion."""
+def as_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
+    """A model file as ONNX: as it is, or else converted."""
     if isinstance(source, onnx.ModelProto):
-        return read_onnx(source), source
+        return source
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if data.startswith((readers.HDF5_MAGIC, readers.ZIP_MAGIC)):
-        spec = readers.read(source)
-        return spec, to_onnx(spec)
-    proto = parse_onnx(data, "<bytes>" if isinstance(source, bytes) else repr(str(source)))
-    return read_onnx(proto), proto
+        return to_onnx(readers.read(source))
+    return parse_onnx(data, "<bytes>" if isinstance(source, bytes) else repr(str(source)))
 
 
 def random_inputs(spec: NetworkSpec, frames: int, seed: int) -> dict[str, NDArray[np.float32]]:

@@ -1,8 +1,9 @@
-"""What the ONNX writer and reader agree on: names, versions, metadata, and how arguments become attributes.
+"""What the ONNX writer and reader agree on: names, versions, metadata, arguments as attributes.
 
-A file is plain ONNX. Each ConvLSTM2D is a call to a model-local function of the domain ``convlstm_native``:
-its body is standard ONNX for any runtime, its call carries every argument as a typed attribute for us.
-The attributes are the meaning of the call; the body says the same thing in other words.
+A file is plain ONNX. Each ConvLSTM2D is a call to a model-local function of the domain
+``convlstm_native``: its body is standard ONNX for any runtime, its call carries every argument as a
+typed attribute for us. The attributes are the meaning of the call; the body says the same thing in
+other words.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ DOMAIN = "convlstm_native"
 DOMAIN_VERSION = 1
 FORMAT_VERSION = "1"
 
-# Old enough for ONNX Runtime 1.12 and later; operators that came after it are composed of older ones.
+# Old enough for ONNX Runtime 1.12; operators that came later are composed of older ones.
 OPSET = 17
 IR_VERSION = 8
-# Operators are read as they are since opset 13, when axes became inputs and Softmax got its present meaning.
+# Since opset 13 axes are inputs and Softmax has its present meaning; older ones are not read.
 OLDEST_OPSET = 13
 
 BATCH, TIME = "N", "T"
@@ -68,7 +69,10 @@ _FIELDS = {
 
 
 def function_name(kind: str, number: int) -> str:
-    """Name of the ``number``-th function of a kind, counted from 1: a body cannot branch on a string."""
+    """Name of the ``number``-th function of a kind, counted from 1.
+
+    There is one for each configuration, since the body of a function cannot branch on a string.
+    """
     return kind if number == 1 else f"{kind}_{number}"
 
 
@@ -105,18 +109,18 @@ def encode_conv_lstm(layer: ConvLSTM2D) -> dict[str, Any]:
 def decode_function(prefix: str, attributes: dict[str, Any]) -> Function:
     """Take the attributes of an activation out of ``attributes``.
 
-    Raises :class:`UnsupportedModelError` for a missing or mistyped attribute and an unknown function.
+    Raises :class:`UnsupportedModelError` for a missing or mistyped attribute or unknown function.
     """
     name = _take(attributes, prefix, str)
     parameters = _take(attributes, f"{prefix}_parameters", np.ndarray)
     if parameters.dtype != np.float64 or parameters.ndim != 1 or np.isnan(parameters).any():
         raise UnsupportedModelError(
-            f"attribute {prefix}_parameters: expected a list of float64 without NaN, found {parameters!r}"
+            f"attribute {prefix}_parameters: expected float64 without NaN, found {parameters!r}"
         )
     function = Function(name, tuple(parameters.tolist()))
     if len(function.parameters) != len(parameters):
         raise UnsupportedModelError(
-            f"attribute {prefix}_parameters: expected {len(function.parameters)} value(s), found none"
+            f"attribute {prefix}_parameters: expected {len(function.parameters)}, found none"
         )
     return function
 
@@ -195,8 +199,8 @@ class Metadata:
     def from_model(cls, proto: onnx.ModelProto) -> Metadata:
         """Read ``metadata_props``; a file of other origin has a name and a producer at most.
 
-        Raises :class:`UnsupportedModelError` for another format version, :class:`ModelFormatError` for
-        metadata that cannot be read.
+        Raises :class:`UnsupportedModelError` for another format version,
+        :class:`ModelFormatError` for metadata that cannot be read.
         """
         start = f"{DOMAIN}."
         props = {

@@ -1,4 +1,4 @@
-"""ONNX -> spec. Reading is matching: each node must be, or be part of, a layer that the spec knows."""
+"""ONNX -> spec. Reading is matching: each node must be, or be part of, a layer of the spec."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["parse_onnx", "read_onnx"]
 
 
 def read_onnx(proto: onnx.ModelProto) -> NetworkSpec:
-    """The network in an ONNX model: one that ``to_onnx`` wrote, or one of standard operators we know.
+    """The network in an ONNX model: what ``to_onnx`` wrote, or standard operators we match.
 
-    A graph input with a free second axis is a sequence ``(N, T, ...)``, any other a single ``(N, ...)``.
-    Raises :class:`ModelFormatError` for a damaged model and one :class:`UnsupportedModelError` that lists
-    every node which could not be placed.
+    A graph input with a free second axis is a sequence ``(N, T, ...)``, any other a single
+    ``(N, ...)``. Raises :class:`ModelFormatError` for a damaged model and one
+    :class:`UnsupportedModelError` that lists every node which could not be placed.
     """
     matcher = Matcher(Graph(proto))
     metadata = Metadata.from_model(proto)

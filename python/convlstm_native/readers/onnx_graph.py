@@ -1,4 +1,4 @@
-"""An ONNX file opened with care: checked, its constants folded, its tensors indexed. No layers here."""
+"""An ONNX file opened with care: checked, its constants folded, its tensors indexed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_onnx(data: bytes, where: str) -> onnx.ModelProto:
         proto.ParseFromString(data)
     except DecodeError:
         raise ModelFormatError(
-            f"{where}: expected an ONNX model, found {len(data)} bytes that are none or are cut short"
+            f"{where}: expected an ONNX model, found {len(data)} bytes that are none or cut short"
         ) from None
     if not proto.HasField("graph") or not proto.ir_version:
         raise ModelFormatError(
@@ -38,7 +38,7 @@ def parse_onnx(data: bytes, where: str) -> onnx.ModelProto:
 
 
 def describe(node: onnx.NodeProto) -> str:
-    """How messages call an ONNX node: operator and name, or its first output where it has no name."""
+    """How messages call an ONNX node: operator and name, or its first output without a name."""
     operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     name = node.name or next(iter(node.output), "")
     return f"{operator} {name!r}"
@@ -89,47 +89,52 @@ class Graph:
 
     ``nodes`` are those that are not constant, in running order; ``constants`` holds the arrays of
     initializers, of Constant nodes and of what is computed from them by changes of shape. Raises
-    :class:`ModelFormatError` for a damaged model, :class:`UnsupportedModelError` for another version.
+    :class:`ModelFormatError` for a damaged model, :class:`UnsupportedModelError` for another
+    version.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
+        """Check ``proto`` and decode its weights."""
         _refuse_broken_text(proto)
         _refuse_external_data(proto)
         _check_versions(proto)
+        graph = proto.graph
+        self.constants: dict[str, Constant] = {t.name: decode_tensor(t) for t in graph.initializer}
         try:
             onnx.checker.check_model(proto)
         except Exception as error:  # the checker raises several types, its own and protobuf's
             reason = " ".join(str(error).split())
             raise ModelFormatError(f"not a valid ONNX model: {reason}") from None
-        graph = proto.graph
         if graph.sparse_initializer:
             raise UnsupportedModelError("sparse weights: expected dense tensors")
         self.functions = {
             function.name for function in proto.functions if function.domain == DOMAIN
         }
-        self.constants: dict[str, Constant] = {t.name: decode_tensor(t) for t in graph.initializer}
         # Files of IR version 3 list their weights among the inputs.
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.outputs = [o.name for o in graph.output]
-        self.nodes = list(graph.node)
-        if idle := [node for node in self.nodes if not node.output or not node.output[0]]:
+        if idle := [node for node in graph.node if not node.output or not node.output[0]]:
             raise ModelFormatError(f"{describe(idle[0])}: expected a named output, found none")
+        self.nodes: list[onnx.NodeProto] = []
+        for node in graph.node:
+            if (constant := _constant(node)) is not None:
+                self.constants[node.output[0]] = constant
+            else:
+                self.nodes.append(node)
         self._consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
             for name in _uses(node):
                 self._consumers.setdefault(name, []).append(node)
 
     def fold(self, node: onnx.NodeProto) -> bool:
-        """Compute a node whose inputs are all constant; False when it is none or not of a known kind."""
+        """Compute a node whose inputs are all constant; False when it cannot be folded."""
         if node.domain or len(node.output) != 1:
             return False
-        if node.op_type == "Constant":
-            self.constants[node.output[0]] = _constant(node)
-            return True
         compute = _FOLDS.get(node.op_type)
-        inputs = [self.constants.get(name) for name in node.input]
-        if compute is None or not inputs or any(value is None for value in inputs):
+        inputs = [self.constants[name] for name in node.input if name in self.constants]
+        if compute is None or not inputs or len(inputs) != len(node.input):
             return False
+        symbolic = any(array.dtype == object for array in inputs)
         try:
             with np.errstate(all="ignore"):
                 result = compute(attributes(node), *inputs)
@@ -137,22 +142,25 @@ class Graph:
             raise UnsupportedModelError(
                 f"cannot be computed from its constants ({error})"
             ) from None
-        self.constants[node.output[0]] = np.asarray(result)
+        self.constants[node.output[0]] = np.asarray(result, object if symbolic else None)
         return True
 
     def next(self, tensor: str) -> onnx.NodeProto | None:
-        """The node that alone uses a tensor; None when there are others or the model shows the tensor."""
+        """The node that alone uses a tensor; None when others do or it is an output."""
         consumers = self._consumers.get(tensor, [])
         return consumers[0] if len(consumers) == 1 and tensor not in self.outputs else None
 
 
-def _constant(node: onnx.NodeProto) -> Constant:
-    values = attributes(node)
-    name, value = next(iter(values.items()), ("nothing", None))
-    if name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
-        dtype = np.float32 if "float" in name else np.int64
-        return np.asarray(value) if name == "value" else np.asarray(value, dtype)
-    raise UnsupportedModelError(f"constant by {name}: expected numbers")
+def _constant(node: onnx.NodeProto) -> Constant | None:
+    """The numbers of a Constant node; None for any other node, and for texts and sparse tensors."""
+    if node.op_type != "Constant" or node.domain:
+        return None
+    for name, value in attributes(node).items():
+        if name == "value":
+            return np.asarray(value)
+        if name in ("value_float", "value_floats", "value_int", "value_ints"):
+            return np.asarray(value, np.float32 if "float" in name else np.int64)
+    return None
 
 
 def _axes(axes: Constant) -> tuple[int, ...]:
@@ -166,7 +174,7 @@ def _slice(_: dict[str, Any], x: Constant, *bounds: Constant) -> Constant:
     return x[int(start[0]) : int(stop[0])]
 
 
-# Changes of shape only, so that no hostile file can make a large tensor out of small ones. Shapes of
+# Changes of shape only, so that no hostile file makes a large tensor out of small ones. Shapes of
 # tensors are constants too: arrays of objects, with "N" and "T" for the free axes.
 _FOLDS: dict[str, Callable[..., Any]] = {
     "Identity": lambda _, x: x,
@@ -238,8 +246,9 @@ def _refuse_external_data(proto: onnx.ModelProto) -> None:
     ]
     if names:
         raise ModelFormatError(
-            f"tensor(s) {', '.join(map(repr, names))}: expected the numbers in the file, found a reference to "
-            "another file, which is not followed since it may point anywhere; save the model in one file"
+            f"tensor(s) {', '.join(map(repr, names))}: expected the numbers in the file, found a "
+            "reference to another file, which may point anywhere and is not followed; save the "
+            "model in one file"
         )
 
 

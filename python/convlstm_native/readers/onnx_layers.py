@@ -70,7 +70,8 @@ def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
     given = [name for name in node.input if name]
     if len(given) not in (4, 6) or len(given) != len(node.input):
         raise UnsupportedModelError(
-            f"inputs: expected x, kernel, recurrent_kernel, bias and both or no states, found {list(node.input)}"
+            "inputs: expected x, kernel, recurrent_kernel, bias and both or no states, "
+            f"found {given}"
         )
     for index, name in enumerate(("kernel", "recurrent_kernel", "bias"), start=1):
         arguments[name] = matcher.weight(node, index)
@@ -80,7 +81,7 @@ def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
 
 
 def _matmul(matcher: Matcher, node: onnx.NodeProto) -> None:
-    """MatMul with a constant, and the Add of a bias and our own activation that follow it: Dense."""
+    """MatMul with a constant, with the bias and our own activation that follow it: Dense."""
     options(node)
     x, kernel = matcher.tensor(node.input[0]), matcher.weight(node, 1)
     if kernel.ndim != 2:
@@ -131,7 +132,7 @@ def _dense(
 
 
 def _affine(matcher: Matcher, node: onnx.NodeProto) -> None:
-    """Mul, Add, Sub and Div by a constant along one axis; a Mul takes the Add that follows along."""
+    """Mul, Add, Sub and Div by a constant along one axis; a Mul takes the next Add along."""
     x, (axis, scale, shift) = _affine_part(matcher, node)
     output = node.output[0]
     after = matcher.follower(output, "Add") if node.op_type == "Mul" else None
@@ -207,7 +208,7 @@ def _batch_normalization(matcher: Matcher, node: onnx.NodeProto) -> None:
 
 
 def _max_pool(matcher: Matcher, node: onnx.NodeProto) -> None:
-    """MaxPool runs over all axes after the second; a single is opened by an axis of length 1 for it."""
+    """MaxPool runs over all axes after the second, which a single gets by an Unsqueeze."""
     found = options(
         node,
         kernel_shape=None,
@@ -238,10 +239,10 @@ def _max_pool(matcher: Matcher, node: onnx.NodeProto) -> None:
     output = node.output[0]
     if len(node.output) > 1:
         raise UnsupportedModelError("outputs: expected the maximum alone, found its indices too")
-    if x.lead == OPENED and (squeeze := matcher.follower(output, "Squeeze")) is not None:
-        if matcher.integers(squeeze, 1, []) == [1]:
-            output = matcher.consume(squeeze)
-            x = Tensor(x.name, x.value, PLAIN_SINGLE)
+    closing = matcher.follower(output, "Squeeze") if x.lead == OPENED else None
+    if closing is not None and _squeezed_axes(matcher, closing) == [1]:
+        output = matcher.consume(closing)
+        x = Tensor(x.name, x.value, PLAIN_SINGLE)
     matcher.emit(node, layer, [x], [output])
 
 
@@ -303,7 +304,7 @@ def _flatten(matcher: Matcher, node: onnx.NodeProto) -> None:
 def _show(
     matcher: Matcher, node: onnx.NodeProto, x: Tensor, lead: tuple[str | int, ...], flatten: bool
 ) -> None:
-    """The same numbers behind ``lead``. A flat frame that stays flat and in place is a Flatten too."""
+    """The same numbers behind ``lead``. A flat frame that stays so in place is a Flatten too."""
     if flatten and (len(x.shape) != 1 or x.lead == lead):
         matcher.emit(node, Flatten(), [Tensor(x.name, x.value, lead)], list(node.output))
     else:
@@ -322,12 +323,17 @@ def _unsqueeze(matcher: Matcher, node: onnx.NodeProto) -> None:
 
 def _squeeze(matcher: Matcher, node: onnx.NodeProto) -> None:
     options(node)
-    x, axes = matcher.tensor(node.input[0]), matcher.integers(node, 1, [])
+    x, axes = matcher.tensor(node.input[0]), _squeezed_axes(matcher, node)
     if x.lead != OPENED or axes != [1]:
         raise UnsupportedModelError(
             f"axes: expected 1 of a value (N, 1, ...), found {axes} of {x.dims}"
         )
     matcher.alias(x, node.output[0], PLAIN_SINGLE)
+
+
+def _squeezed_axes(matcher: Matcher, node: onnx.NodeProto) -> list[int]:
+    """The axes that a Squeeze takes away; without a list, all of length 1, which are not known."""
+    return matcher.integers(node, 1, [])
 
 
 def _slice(matcher: Matcher, node: onnx.NodeProto) -> None:

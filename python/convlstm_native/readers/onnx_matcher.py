@@ -1,4 +1,4 @@
-"""What the walk over an ONNX graph knows so far: which tensor is which spec value, and what went wrong."""
+"""What the walk over an ONNX graph knows so far: which tensor is which value of the spec."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class CauseListedError(Exception):
 class Tensor:
     """What an ONNX tensor is to the network: the spec value ``name`` behind some leading axes.
 
-    The lead is (N, T) for a sequence and (N,) for a single. Operators that want other ranks see a sequence
-    as frames folded into the batch, ("N*T",), or a single with an axis of length 1, (N, 1).
+    The lead is (N, T) for a sequence and (N,) for a single. Operators that want other ranks see a
+    sequence as frames folded into the batch, ("N*T",), or a single behind an axis of length 1,
+    (N, 1).
     """
 
     name: str
@@ -66,6 +67,7 @@ class Matcher:
     """State of the walk, and the questions that the layer rules ask about a node."""
 
     def __init__(self, graph: Graph) -> None:
+        """A walk that has seen nothing yet."""
         self.graph = graph
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
@@ -73,7 +75,7 @@ class Matcher:
         self.consumed: set[str] = set()
 
     def tensor(self, name: str) -> Tensor:
-        """The value that an ONNX tensor shows; raises when it is a constant or was refused before."""
+        """The value that an ONNX tensor shows; raises for a constant or one refused before."""
         if name in self.tensors:
             return self.tensors[name]
         if name in self.refused:
@@ -135,14 +137,15 @@ class Matcher:
     def emit(
         self, node: onnx.NodeProto, layer: Layer, inputs: Sequence[Tensor], outputs: Sequence[str]
     ) -> None:
-        """Add a layer to the spec, named as the ONNX node; results stand behind the lead of the first input."""
+        """Add a layer to the spec, named as the ONNX node; the lead stays as in the first input."""
         results = layer.infer([tensor.value for tensor in inputs])
         if len(outputs) != len(results):
             raise UnsupportedModelError(f"expected {len(results)} output(s), found {len(outputs)}")
         for name, value in zip(outputs, results, strict=True):
             if math.prod(value.shape) > MOST_ELEMENTS:
                 raise UnsupportedModelError(
-                    f"output {name!r}: expected at most {MOST_ELEMENTS} numbers a frame, found {value.shape}"
+                    f"output {name!r}: expected at most {MOST_ELEMENTS} numbers a frame, "
+                    f"found {value.shape}"
                 )
             lead = inputs[0].lead if value.sequence == inputs[0].value.sequence else leads(value)[0]
             self.tensors[name] = Tensor(name, value, lead)
@@ -155,7 +158,7 @@ class Matcher:
 
 
 def options(node: onnx.NodeProto, **defaults: Any) -> dict[str, Any]:
-    """Attributes of a standard operator over their defaults; raises for one that has no default here."""
+    """Attributes of a standard operator over their defaults; raises for one not listed here."""
     given = attributes(node)
     refuse_unknown({name: value for name, value in given.items() if name not in defaults})
     return defaults | given
