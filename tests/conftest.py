@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 # Before the first import of Keras: the back end that the test extra installs, on the CPU.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Keras runs a few tiny frames of every network here: compiling it is the work, not running it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # The same examples on every machine and in every run; HYPOTHESIS_PROFILE=search looks for new ones.
 # No deadlines: the first example of a shape pays for the compilation of what it is compared with.

@@ -13,9 +13,10 @@ import math
 from collections.abc import Callable, Mapping, MutableMapping
 
 import numpy as np
+from numpy.typing import NDArray
+
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
-from numpy.typing import NDArray
 
 Array64 = NDArray[np.float64]
 States = MutableMapping[str, tuple[Array64, ...]]
@@ -146,8 +147,8 @@ def max_pooling(layer: spec.MaxPooling, x: Array64) -> Array64:
     sizes = [window_output(size, pool, stride, layer.padding) for size, pool, stride in axes]
     y = np.full((len(x), *sizes), -np.inf)
     for offsets in itertools.product(*map(range, layer.pool_size)):
-        places = [every(*axis) for axis in zip(offsets, layer.strides, sizes, strict=True)]
-        y = np.maximum(y, x[tuple([slice(None), *places])])
+        places = map(every, offsets, layer.strides, sizes)
+        y = np.maximum(y, x[(slice(None), *places)])
     return y
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import strategies as st
+
 from convlstm_native import spec
 from convlstm_native.spec import Array, Function, NetworkSpec
-from hypothesis import strategies as st
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign", "hard_tanh", "sparse_sigmoid")
 # Of the functions of unlimited value those that grow no faster than x and do not jump: at a jump

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 import reference
 from convlstm_native import spec
 from convlstm_native.errors import UnsupportedModelError
@@ -17,8 +20,6 @@ from convlstm_native.rewrites import (
     optimize,
 )
 from convlstm_native.spec import NetworkSpec, Node, Output
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from strategies import batch_normalization, conv_lstm, dense, genre_net
 from tolerances import check
 
