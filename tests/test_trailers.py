@@ -7,7 +7,6 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-
 from convlstm_native.errors import InputError
 from convlstm_native.trailers import (
     CATEGORIES,

@@ -9,27 +9,16 @@ float32 (frames, 6). The id is the seed, so that a set can be extended later and
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from convlstm_native.scoring.atomic import replacing
+from convlstm_native.trailers import FPS, Frame, iter_frames, plan_scenes, scene_labels
+from rich.console import Console
 from rich.progress import track
-
-from convlstm_native.trailers import FPS, iter_frames, plan_scenes, scene_labels
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when all went well, and goes away if not."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_trailer(
@@ -41,33 +30,32 @@ def write_trailer(
     fps: float = FPS,
     mp4: bool = False,
 ) -> None:
-    """Write the trailer of ``seed`` frame by frame; its size in memory does not depend on its length."""
-    with replacing(folder / f"labels_{seed}.npy") as path:
-        np.save(path, scene_labels(plan_scenes(seed, frames, fps)))
-    with replacing(folder / f"trailer_{seed}.npy") as path:
-        shape = (frames, 3, rows, cols)
-        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        for index, frame in enumerate(iter_frames(seed, frames, rows, cols, fps)):
-            pixels[index] = frame
-        pixels.flush()
+    """Write the trailer of ``seed`` frame by frame: memory does not grow with its length."""
+    with replacing(folder / f"labels_{seed}.npy") as file:
+        np.save(file, scene_labels(plan_scenes(seed, frames, fps)))
+    with replacing(folder / f"trailer_{seed}.npy") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (frames, 3, rows, cols)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for frame in iter_frames(seed, frames, rows, cols, fps):
+            file.write(frame.tobytes())
     if mp4:
-        write_video(folder / f"trailer_{seed}.mp4", pixels, fps)
+        with replacing(folder / f"trailer_{seed}.mp4") as file:
+            write_video(file, iter_frames(seed, frames, rows, cols, fps), fps)
 
 
-def write_video(path: Path, pixels: np.ndarray, fps: float) -> None:
-    """Encode uint8 frames (T, 3, rows, cols) as MPEG-4; rows and cols must be even."""
+def write_video(file: IO[bytes], frames: Iterable[Frame], fps: float) -> None:
+    """Encode uint8 frames (3, rows, cols) as MPEG-4; rows and cols must be even."""
     import av
 
-    rows, cols = pixels.shape[2:]
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = cols, rows, "yuv420p"
-        stream.bit_rate = 50 * rows * cols  # generous: the pictures are to stay what they are
-        for frame in pixels:
-            picture = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(frame.transpose(1, 2, 0)), format="rgb24"
-            )
-            container.mux(stream.encode(picture))
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            picture = np.ascontiguousarray(frame.transpose(1, 2, 0))
+            stream.height, stream.width = picture.shape[:2]
+            # Generous, at least 8 bits a pixel: the pictures are to stay what they are.
+            stream.bit_rate = int(8 * fps * picture.shape[0] * picture.shape[1])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
 
 
@@ -82,7 +70,8 @@ def make_trailers(
 ) -> None:
     """Write one trailer for each of ``seeds`` into ``folder``, which is made when it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in track(seeds, description="Rendering trailers", transient=True):
+    bar = Console(stderr=True)
+    for seed in track(seeds, "Rendering trailers", console=bar, disable=not bar.is_terminal):
         write_trailer(folder, seed, frames, rows, cols, fps, mp4)
 
 
@@ -94,7 +83,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of this tool."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -106,13 +95,14 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=FPS, help=f"frames a second ({FPS:g})")
     parser.add_argument("--seed", type=int, default=0, help="seed and id of the first trailer (0)")
     parser.add_argument("--mp4", action="store_true", help="write a video of each as well")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.count < 1 or options.seed < 0:
         parser.error("expected --count of at least 1 and --seed of at least 0")
     if options.mp4 and (options.size[0] % 2 or options.size[1] % 2):
         parser.error(f"--mp4: expected even rows and cols, found {options.size}")
     seeds = range(options.seed, options.seed + options.count)
-    make_trailers(options.out, seeds, options.frames, *options.size, options.fps, options.mp4)
+    rows, cols = options.size
+    make_trailers(options.out, seeds, options.frames, rows, cols, options.fps, options.mp4)
 
 
 if __name__ == "__main__":
