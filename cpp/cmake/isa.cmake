@@ -6,7 +6,9 @@
 function(add_isa target name)
   add_library(${target}_${name} OBJECT kernels/isa/${name}.cpp)
   target_include_directories(${target}_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_compile_options(${target}_${name} PRIVATE ${CN_WARNINGS} ${CN_SANITIZE} ${ARGN})
+  # Kernels throw nothing; without this they would still carry unwinding symbols.
+  target_compile_options(${target}_${name} PRIVATE ${CN_WARNINGS} ${CN_SANITIZE} -fno-exceptions
+                                                   ${ARGN})
   set_target_properties(${target}_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${name}>)
 endfunction()

@@ -1,0 +1,137 @@
+// Streams: many at once over one network, clones, saved states, phases after the first.
+#include <memory>
+#include <thread>
+
+#include "check.hpp"
+#include "kernels/dispatch.hpp"
+#include "layers/conv_lstm_2d.hpp"
+#include "network/stream.hpp"
+
+namespace cn::test {
+namespace {
+
+constexpr std::size_t kChannels = 2, kRows = 7, kCols = 9, kFilters = 3, kFrames = 5;
+
+std::unique_ptr<ConvLstm2d> make_layer(std::size_t channels, unsigned seed) {
+  ConvLstm2dOptions o;
+  o.input = {channels, kRows, kCols};
+  o.filters = kFilters;
+  o.kernel_size = {3, 3};
+  o.same = true;
+  o.activation.kind = Activation::Kind::tanh;
+  o.recurrent_activation.kind = Activation::Kind::sigmoid;
+  const auto kernel = random_floats(4 * kFilters * channels * 9, seed, 0.3F);
+  const auto recurrent = random_floats(4 * kFilters * kFilters * 9, seed + 1, 0.3F);
+  const auto bias = random_floats(4 * kFilters, seed + 2);
+  return std::make_unique<ConvLstm2d>(o, kernel.data(), recurrent.data(), bias.data());
+}
+
+ValueId add(Network& network, const std::string& name, ValueId x, std::size_t channels,
+            unsigned seed) {
+  Network::NewLayer layer;
+  layer.name = name;
+  layer.layer = make_layer(channels, seed);
+  layer.inputs = {x};
+  layer.outputs = {{kFilters, kRows, kCols}};
+  return network.add_layer(std::move(layer)).outputs[0];
+}
+
+// Forward, then the result backward: a network of two phases with an output in each.
+std::shared_ptr<const Network> make_network() {
+  auto network = std::make_shared<Network>(select_kernels(""));
+  const ValueId x = network->add_input("x", {kRows, kCols, kChannels}, {2, 0, 1}, true);
+  const ValueId forward = add(*network, "forward", x, kChannels, 1);
+  const ValueId reversed = network->add_reversed("reversed", forward);
+  const ValueId backward = add(*network, "backward", reversed, kFilters, 5);
+  network->add_output("forward", forward, {0, 1, 2});
+  network->add_output("backward", backward, {2, 0, 1});
+  network->finish();
+  return network;
+}
+
+std::vector<float> frame(unsigned t) { return random_floats(kRows * kCols * kChannels, 100 + t); }
+
+void push(Stream& stream, unsigned t) {
+  const std::vector<float> data = frame(t);
+  constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+  stream.push({{data.data(),
+                DType::float32,
+                {static_cast<std::ptrdiff_t>(kCols * kChannels) * kFloat,
+                 static_cast<std::ptrdiff_t>(kChannels) * kFloat, kFloat}}});
+}
+
+std::vector<float> finish(Stream& stream) {
+  std::vector<float> late(kFrames * kFilters * kRows * kCols);
+  stream.finish({nullptr, late.data()});
+  return late;
+}
+
+std::vector<float> run(const std::shared_ptr<const Network>& network, int threads) {
+  Stream stream(network, threads);
+  stream.begin({}, false);
+  for (unsigned t = 0; t < kFrames; ++t) push(stream, t);
+  return finish(stream);
+}
+
+void check_many_at_once() {
+  const auto network = make_network();
+  const std::vector<float> expected = run(network, 1);
+  std::vector<std::vector<float>> results(4);
+  std::vector<std::thread> threads;
+  for (auto& result : results) {
+    threads.emplace_back([&result, &network] { result = run(network, 2); });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& result : results) CN_CHECK(result == expected);
+}
+
+void check_clone_and_saved_state() {
+  const auto network = make_network();
+  const std::vector<float> expected = run(network, 1);
+  Stream stream(network, 2);
+  stream.begin({}, false);
+  for (unsigned t = 0; t < 3; ++t) push(stream, t);
+  const auto copy = stream.clone();
+
+  Stream restored(network, 1);
+  restored.begin({}, false);
+  push(restored, 40);  // something to overwrite
+  const auto parts = stream.state_parts(stream.frames());
+  std::vector<std::vector<float>> saved;
+  std::vector<const float*> pointers;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    saved.emplace_back(element_count(parts[i].shape));
+    stream.export_state(i, saved.back().data());
+  }
+  for (const auto& part : saved) pointers.push_back(part.data());
+  restored.import_state(stream.frames(), pointers);
+
+  push(stream, 50);  // must not reach the others
+  for (unsigned t = 3; t < kFrames; ++t) {
+    push(*copy, t);
+    push(restored, t);
+  }
+  CN_CHECK(finish(*copy) == expected);
+  CN_CHECK(finish(restored) == expected);
+}
+
+void check_order_of_calls() {
+  const auto network = make_network();
+  Stream stream(network, 1);
+  stream.begin({}, false);
+  CN_CHECK_THROWS(InputError, finish(stream));  // no frame yet
+  for (unsigned t = 0; t < kFrames; ++t) push(stream, t);
+  finish(stream);
+  CN_CHECK_THROWS(InputError, push(stream, 0));  // finished
+  CN_CHECK_THROWS(InputError, finish(stream));
+}
+
+}  // namespace
+}  // namespace cn::test
+
+int main() {
+  cn::test::check_many_at_once();
+  cn::test::check_clone_and_saved_state();
+  cn::test::check_order_of_calls();
+  return cn::test::report();
+}

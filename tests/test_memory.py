@@ -1,0 +1,72 @@
+"""Memory of a long prediction: the recurrent state, whatever the number of frames."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+MEGABYTE = 1 << 20
+
+CHILD = """
+    import resource, sys
+    import numpy as np
+    sys.path.insert(0, {tests!r})
+    import convlstm_native as cn
+    from strategies import genre_net
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    model = cn.Model(genre_net(400, 400, (512, 32, 1)))
+    start = peak()
+    random = np.random.default_rng(0)
+    frame = random.random((3, 400, 400), dtype=np.float32)
+    memory = []
+
+    def frames(count):
+        for _ in range(count):
+            memory.append(peak())
+            yield frame
+
+    source = frames({frames})
+    if {mapped}:
+        path = {path!r}
+        np.lib.format.open_memmap(path, "w+", np.uint8, ({frames}, 3, 400, 400))[:] = 7
+        source = np.load(path, mmap_mode="r")
+        start = peak()
+    scores = model.predict(source)
+    assert scores["cat_other"].shape == ({frames}, 1)
+    print(peak() - start, peak(), memory[-1] - memory[3] if memory else 0)
+"""
+
+
+def run(tmp_path: Path, frames: int, mapped: bool) -> tuple[int, int, int]:
+    code = textwrap.dedent(CHILD).format(
+        tests=str(Path(__file__).parent),
+        frames=frames,
+        mapped=mapped,
+        path=str(tmp_path / "frames.npy"),
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    growth, peak, later = (int(word) for word in printed.split())
+    return growth, peak, later
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
+def test_generator_at_full_size(tmp_path: Path) -> None:
+    _, peak, later = run(tmp_path, 24, mapped=False)
+    assert peak < 400 * MEGABYTE
+    assert later < 4 * MEGABYTE  # constant once the first frames are through
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
+def test_memory_mapped_file_is_never_held_whole(tmp_path: Path) -> None:
+    # 200 frames of uint8 are 96 MB; state and arena take some 60 MB.
+    growth, _, _ = run(tmp_path, 200, mapped=True)
+    assert growth < 100 * MEGABYTE
