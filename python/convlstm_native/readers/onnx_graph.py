@@ -138,7 +138,7 @@ class Graph:
         try:
             with np.errstate(all="ignore"):
                 result = compute(attributes(node), *inputs)
-        except (ValueError, IndexError, TypeError, KeyError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise UnsupportedModelError(
                 f"cannot be computed from its constants ({error})"
             ) from None

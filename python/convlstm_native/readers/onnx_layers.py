@@ -19,10 +19,10 @@ from convlstm_native.readers.onnx_activations import (
     read_leaky_relu,
 )
 from convlstm_native.readers.onnx_contract import (
-    ACTIVATION,
     ACTIVATION_SUFFIX,
     CONV_LSTM_2D,
     DOMAIN,
+    DOMAIN_VERSION,
     decode_conv_lstm,
     function_kind,
     widen,
@@ -54,11 +54,15 @@ def rule(node: onnx.NodeProto) -> Rule:
     """The rule for a node. Raises :class:`UnsupportedModelError` when there is none."""
     if node.domain == DOMAIN:
         kind = function_kind(node.op_type)
-        if kind == CONV_LSTM_2D:
-            return _conv_lstm
-        if kind == ACTIVATION:
-            return read_activation
-        raise UnsupportedModelError(f"not a function of {DOMAIN} version 1")
+        if kind is None:
+            raise UnsupportedModelError(f"not a function of {DOMAIN} version {DOMAIN_VERSION}")
+        count = (4, 6) if kind == CONV_LSTM_2D else (1,)
+        if len(node.input) not in count or not all((*node.input, *node.output)):
+            raise UnsupportedModelError(
+                f"expected {' or '.join(map(str, count))} inputs and named outputs, found "
+                f"{list(node.input)}, {list(node.output)}"
+            )
+        return _conv_lstm if kind == CONV_LSTM_2D else read_activation
     found = None if node.domain not in ("", "ai.onnx") else _RULES.get(node.op_type)
     if found is None:
         raise UnsupportedModelError("no layer of the runtime matches this operator")
@@ -67,16 +71,10 @@ def rule(node: onnx.NodeProto) -> Rule:
 
 def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
     arguments = decode_conv_lstm(matcher.arguments(node))
-    given = [name for name in node.input if name]
-    if len(given) not in (4, 6) or len(given) != len(node.input):
-        raise UnsupportedModelError(
-            "inputs: expected x, kernel, recurrent_kernel, bias and both or no states, "
-            f"found {given}"
-        )
     for index, name in enumerate(("kernel", "recurrent_kernel", "bias"), start=1):
         arguments[name] = matcher.weight(node, index)
-    layer = ConvLSTM2D(**arguments, initial_state=len(given) == 6)
-    tensors = [_plain(matcher.tensor(name)) for name in (given[0], *given[4:])]
+    layer = ConvLSTM2D(**arguments, initial_state=len(node.input) == 6)
+    tensors = [_plain(matcher.tensor(name)) for name in (node.input[0], *node.input[4:])]
     matcher.emit(node, layer, tensors, list(node.output))
 
 

@@ -119,8 +119,6 @@ class Matcher:
         """The attributes of a call of one of our functions, which the file has to define."""
         if node.op_type not in self.graph.functions:
             raise ModelFormatError("expected the file to define this function, found no definition")
-        if not node.input or not all((*node.input, *node.output)):
-            raise UnsupportedModelError("expected every input and output to have a name")
         return attributes(node)
 
     def follower(self, tensor: str, operator: str) -> onnx.NodeProto | None:
