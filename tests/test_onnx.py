@@ -491,6 +491,24 @@ def test_every_node_without_a_layer_is_listed() -> None:
     assert all(problem in str(caught.value) for problem in caught.value.problems)
 
 
+def test_nodes_after_a_refused_one_are_not_blamed() -> None:
+    model = foreign(
+        [
+            op("MatMul", "x w", "a"),
+            op("Add", "a b", "c"),
+            op("Mul", "c c", "d"),
+            op("Add", "d b", "e"),
+            op("Relu", "e", "y"),
+        ],
+        ["N", 3],
+        {"w": random(4, 5), "b": random(5)},
+        rank=2,
+    )
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_onnx(model)
+    assert caught.value.problems == ("MatMul 'node_a': last axis: expected 4, found (3,)",)
+
+
 def call(model: onnx.ModelProto) -> onnx.NodeProto:
     return next(node for node in model.graph.node if node.domain == DOMAIN)
 

@@ -84,6 +84,8 @@ def _input_value(info: onnx.ValueInfoProto) -> Value:
 def _match_nodes(matcher: Matcher, problems: list[str]) -> None:
     for node in matcher.graph.nodes:
         if node.output[0] in matcher.consumed:
+            # Part of a layer; where that layer was refused, so is this.
+            matcher.refused.update(set(node.output) - matcher.tensors.keys())
             continue
         try:
             if not matcher.graph.fold(node):

@@ -85,12 +85,11 @@ def _matmul(matcher: Matcher, node: onnx.NodeProto) -> None:
     if kernel.ndim != 2:
         raise UnsupportedModelError(f"input 1: expected a matrix, found shape {kernel.shape}")
     units = kernel.shape[1]
-    bias, output = np.zeros(units, np.float32), node.output[0]
-    if (add := matcher.follower(output, "Add")) is not None:
-        (other,) = [name for name in add.input if name != output] or [output]
-        shift = matcher.graph.constants.get(other)
-        if shift is not None and shift.shape == (units,) and shift.dtype == np.float32:
-            bias, output = shift, matcher.consume(add)
+    product = (*x.shape[:-1], units)
+    bias, output = _shift_after(matcher, node.output[0], len(product) - 1, product) or (
+        np.zeros(units, np.float32),
+        node.output[0],
+    )
     _dense(matcher, node, x, kernel, bias, output)
 
 
@@ -103,14 +102,9 @@ def _gemm(matcher: Matcher, node: onnx.NodeProto) -> None:
     bias = matcher.weight(node, 2) if len(node.input) > 2 else np.zeros(units, np.float32)
     if len(x.lead) != 1 or len(x.shape) != 1:
         raise UnsupportedModelError(f"input 0: expected two axes, found {x.dims}")
-    _dense(
-        matcher,
-        node,
-        x,
-        kernel,
-        bias.reshape(units) if bias.size == math.prod(units) else bias,
-        node.output[0],
-    )
+    if bias.size == math.prod(units):
+        bias = bias.reshape(units)
+    _dense(matcher, node, x, kernel, bias, node.output[0])
 
 
 def _dense(
@@ -131,57 +125,53 @@ def _dense(
 
 def _affine(matcher: Matcher, node: onnx.NodeProto) -> None:
     """Mul, Add, Sub and Div by a constant along one axis; a Mul takes the next Add along."""
-    x, (axis, scale, shift) = _affine_part(matcher, node)
-    output = node.output[0]
-    after = matcher.follower(output, "Add") if node.op_type == "Mul" else None
-    if after is not None:
-        matcher.tensors[output] = x
-        try:
-            _, (next_axis, _, next_shift) = _affine_part(matcher, after)
-        except UnsupportedModelError:
-            next_axis = None
-        del matcher.tensors[output]
-        if next_axis == axis:
-            shift, output = next_shift, matcher.consume(after)
+    options(node)
+    places = [i for i, name in enumerate(node.input) if name in matcher.graph.constants]
+    if not places or (places == [0] and node.op_type in ("Sub", "Div")):
+        for name in node.input:
+            if name not in matcher.graph.constants:
+                matcher.tensor(name)  # where this was refused, it is the cause
+        raise UnsupportedModelError(f"expected a value and a constant, found {list(node.input)}")
+    x = matcher.tensor(node.input[1 - places[0]])
+    along = _along_axis(matcher.weight(node, places[0]), x.shape)
+    if along is None:
+        raise UnsupportedModelError(f"constant: expected one along an axis of {x.shape}")
+    axis, vector = along
+    scale, shift, output = np.ones_like(vector), np.zeros_like(vector), node.output[0]
+    if node.op_type == "Mul":
+        scale = vector
+        shift, output = _shift_after(matcher, output, axis, x.shape) or (shift, output)
+    elif node.op_type == "Div":
+        with np.errstate(all="ignore"):
+            scale = (1 / vector.astype(np.float64)).astype(np.float32)
+    else:
+        shift = vector if node.op_type == "Add" else -vector
     matcher.emit(node, BatchNormalization(axis, scale, shift), [x], [output])
 
 
-def _affine_part(
-    matcher: Matcher, node: onnx.NodeProto
-) -> tuple[Tensor, tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
-    """The tensor that a node scales or shifts, and axis, scale and shift of what it does."""
-    options(node)
-    places = [i for i, name in enumerate(node.input) if name in matcher.graph.constants]
-    if len(places) != 1 or (places == [0] and node.op_type not in ("Add", "Mul")):
-        # Naming the tensors first lets a refused input be the cause.
-        found = [
-            matcher.tensor(name).name for name in node.input if name not in matcher.graph.constants
-        ]
-        raise UnsupportedModelError(f"expected one value and one constant, found values {found}")
-    x = matcher.tensor(node.input[1 - places[0]])
-    axis, vector = _along_axis(matcher.weight(node, places[0]), x.shape)
-    ones, zeros = np.ones_like(vector), np.zeros_like(vector)
-    if node.op_type == "Mul":
-        return x, (axis, vector, zeros)
-    if node.op_type == "Div":
-        with np.errstate(all="ignore"):
-            return x, (axis, (1 / vector.astype(np.float64)).astype(np.float32), zeros)
-    return x, (axis, ones, -vector if node.op_type == "Sub" else vector)
+def _shift_after(
+    matcher: Matcher, output: str, axis: int, frame: tuple[int, ...]
+) -> tuple[NDArray[np.float32], str] | None:
+    """The constant that the next node adds along ``axis``, and that node's output."""
+    add = matcher.follower(output, "Add")
+    if add is None:
+        return None
+    array = next((matcher.graph.constants.get(name) for name in add.input if name != output), None)
+    along = None if array is None or array.dtype != np.float32 else _along_axis(array, frame)
+    return (along[1], matcher.consume(add)) if along is not None and along[0] == axis else None
 
 
 def _along_axis(
     array: NDArray[np.float32], frame: tuple[int, ...]
-) -> tuple[int, NDArray[np.float32]]:
-    """The frame axis that a broadcast constant follows, and its numbers there.
+) -> tuple[int, NDArray[np.float32]] | None:
+    """The frame axis that a broadcast constant follows, and its numbers there; None if no axis.
 
     A constant of one number follows the axis that its rank reaches to, counted from the last.
     """
     rank = len(frame)
     long = [axis - array.ndim + rank for axis, length in enumerate(array.shape) if length != 1]
     if len(long) > 1 or (long and (long[0] < 0 or frame[long[0]] != array.size)):
-        raise UnsupportedModelError(
-            f"constant: expected one along an axis of {frame}, found {array.shape}"
-        )
+        return None
     axis = long[0] if long else rank - min(max(array.ndim, 1), rank)
     return axis, np.array(np.broadcast_to(array.reshape(-1), frame[axis : axis + 1]))
 
