@@ -212,6 +212,7 @@ void ConvLstm2d::run(const Exec& exec, const float* const* in, float* const* out
   pack_frame(exec, in[0], state.data.data());
   step(exec, state);
   ++state.frames;
+  if (out == nullptr) return;
   const float* h = state.data.data() + h_start(true, state) + h_origin();
   writer_.run_strided(exec, h, plane_, pitch_, out[0]);
 }

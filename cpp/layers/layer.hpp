@@ -44,7 +44,7 @@ class Layer {
   virtual ~Layer() = default;
 
   // Computes one frame. `in` and `out` are dense tensors in the shapes that the network gave
-  // the layer; none overlaps another.
+  // the layer; none overlaps another. `out` is null when only the state is wanted.
   virtual void run(const Exec& exec, const float* const* in, float* const* out,
                    State& state) const = 0;
 
