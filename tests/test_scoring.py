@@ -227,6 +227,15 @@ def test_wrong_arguments(tmp_path: Path, clips: list[Path]) -> None:
         score_files(FakeModel(), clips, tmp_path / "no" / "out.csv")
 
 
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    odd = save_array(tmp_path / os.fsdecode(b"\xff.npy"), [1])
+    for suffix in FORMATS:
+        report = score_files(FakeModel(), [odd], tmp_path / f"out{suffix}")
+        assert report.results[0].input == f"{tmp_path}/\\xff.npy"
+        (scores,) = read_scores(tmp_path / f"out{suffix}")
+        assert scores.input == report.results[0].input
+
+
 def test_column_names_must_differ() -> None:
     with pytest.raises(UnsupportedModelError, match="score column 'frame'"):
         Columns.of(renamed("frame", "pair"))

@@ -218,7 +218,9 @@ def score(
         _print_json(dataclasses.asdict(result))
     else:
         good = len(result.results) - len(result.failed)
-        print(f"{output}: {result.frames} frames of {good} input(s), {len(result.failed)} failed")
+        print(
+            f"{result.output}: {result.frames} frames of {good} input(s), {len(result.failed)} failed"
+        )
         for failure in result.failed:
             print(f"  {failure.input}: {failure.reason}")
     if result.failed:

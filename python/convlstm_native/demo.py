@@ -39,7 +39,8 @@ class Demo:
     @property
     def truth(self) -> NDArray[np.intp]:
         """The true genre of each frame."""
-        return np.argmax(self.trailer.labels, axis=1)
+        genres: NDArray[np.intp] = self.trailer.labels.argmax(axis=1)
+        return genres
 
     @property
     def accuracy(self) -> float:

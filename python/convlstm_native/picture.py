@@ -35,7 +35,9 @@ def draw_demo(demo: Demo, path: str | Path) -> None:
     for scene in trailer.scenes:
         start, stop = scene.start / trailer.fps, scene.stop / trailer.fps
         scenes_axes.axvspan(start, stop, color=colors[scene.genre])
-        scenes_axes.text((start + stop) / 2, 0.5, scene.genre, ha="center", va="center", fontsize=7)
+        scenes_axes.text(
+            (start + stop) / 2, 0.5, scene.genre, ha="center", va="center", fontsize=7, clip_on=True
+        )
     curves_axes.set_ylabel("score")
     scenes_axes.set(
         yticks=[], ylabel="true", xlabel="time [s]", xlim=(0, times[-1] + 1 / trailer.fps)
@@ -78,7 +80,7 @@ def _figure(path: str | Path, rows: int, heights: tuple[int, ...]) -> Any:
         raise InputError(
             f"picture {str(path)!r}: expected a suffix among {', '.join(sorted(known))}"
         )
-    figure = Figure(figsize=(10, 3 + 2 * rows), layout="constrained")
+    figure = Figure(figsize=(10, 2 + 2 * rows), layout="constrained")
     figure.subplots(rows, 1, height_ratios=heights)
     return figure
 

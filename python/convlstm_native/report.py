@@ -52,12 +52,12 @@ def layers_table(summary: Summary) -> Table:
     made = table("layer", "kind", "output", "kernel", "parameters", "GFLOP/frame", "state", left=4)
     for layer in summary.layers:
         made.add_row(
-            layer.name,
+            Text(layer.name),
             layer.kind,
             _shape_text(layer),
             layer.kernel,
             f"{layer.parameters:,}",
-            f"{layer.flops / 1e9:.4f}",
+            f"{layer.flops / 1e9:.3g}",
             byte_text(layer.state_bytes),
         )
     return made
@@ -73,7 +73,7 @@ def summary_lines(summary: Summary) -> list[str]:
     memory = "does not grow with the clip" if summary.streams else "grows with the clip"
     return [
         f"parameters   {summary.parameters:,}",
-        f"work         {summary.flops / 1e9:.4f} GFLOP a frame (a multiply-add is 2)",
+        f"work         {summary.flops / 1e9:.4g} GFLOP a frame (a multiply-add is 2)",
         f"state        {byte_text(summary.state_bytes)}, {memory}",
         f"look-ahead   {summary.look_ahead} frame(s)",
         f"runs on      {summary.isa}, {summary.threads} thread(s)",
@@ -84,8 +84,8 @@ def bench_lines(result: BenchResult) -> list[str]:
     """The figures of a benchmark and on what they were measured."""
     return [
         f"{result.ms_per_frame:.3f} ms/frame, {result.frames_per_second:.1f} frames/s",
-        f"{result.gflops:.2f} GFLOP/s of direct work ({result.gflop_per_frame:.4f} GFLOP a frame)",
-        f"{result.peak_gflops:.2f} GFLOP/s measured multiply-add peak: ratio {result.ratio:.2f}",
+        f"{result.gflops:.2f} GFLOP/s of direct work ({result.gflop_per_frame:.4g} GFLOP a frame)",
+        f"{result.peak_gflops:.2f} GFLOP/s measured multiply-add peak: ratio {result.ratio:.3f}",
         f"{result.isa}, {result.threads} thread(s), "
         f"median of {result.repeats} runs of {result.frames} frames",
     ]

@@ -91,8 +91,10 @@ def score_files(
     _check_paths(inputs, output)
     scorer = _Scorer(model, on_frame or (lambda name, frames: None))
     results = []
-    with replacing(output) as file:
-        writer = open_writer(output, file, scorer.columns.names)
+    with (
+        replacing(output) as file,
+        contextlib.closing(open_writer(output, file, scorer.columns.names)) as writer,
+    ):
         for path in inputs:
             # The rows of one input, until it is known to be sound.
             with tempfile.SpooledTemporaryFile(
@@ -105,8 +107,7 @@ def score_files(
             results.append(result)
             if on_result is not None:
                 on_result(result)
-        writer.finish()
-    return ScoreReport(str(output), scorer.columns.names, tuple(results))
+    return ScoreReport(_display_name(output), scorer.columns.names, tuple(results))
 
 
 def _check_paths(inputs: Sequence[str | Path], output: str | Path) -> None:
@@ -123,7 +124,7 @@ def _check_paths(inputs: Sequence[str | Path], output: str | Path) -> None:
 
 
 def _display_name(path: str | Path) -> str:
-    """The path as text for the table: bytes that are not UTF-8 are shown as escapes."""
+    """The path as text that can be written: bytes that are not UTF-8 are shown as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -82,7 +82,7 @@ class Writer(Protocol):
     def write(self, name: str, rows: Rows) -> None:
         """Append ``rows`` of the input ``name``."""
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write what the format needs at its end."""
 
 
@@ -106,7 +106,7 @@ class _CsvWriter:
     def write(self, name: str, rows: Rows) -> None:
         self._csv.writerows(_records(name, rows))
 
-    def finish(self) -> None:
+    def close(self) -> None:
         self._text.detach()
 
 
@@ -120,7 +120,7 @@ class _JsonlWriter:
             line = json.dumps(dict(zip(self._keys, record, strict=True)), ensure_ascii=False)
             self._file.write(line.encode() + b"\n")
 
-    def finish(self) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -145,7 +145,7 @@ class _ParquetWriter:
     def _column(self, values: NDArray[Any]) -> Any:
         return self._arrow.array(values, mask=np.isnan(values))
 
-    def finish(self) -> None:
+    def close(self) -> None:
         self._writer.close()
 
 
