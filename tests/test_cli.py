@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from clips import cut, genre_network, gray_levels, write_video
 from convlstm_native.cli import app
+from convlstm_native.demo import Demo
 from convlstm_native.onnx_writer import to_onnx
 from convlstm_native.readers import read
+from convlstm_native.report import timeline
 from convlstm_native.spec import Preprocessing
+from convlstm_native.trailers import CATEGORIES, Scene, Trailer, scene_labels
 from typer.testing import CliRunner, Result
 
 SIZE = 16
@@ -348,6 +351,25 @@ def test_report_draws(model: Path, trailers: list[Path], tmp_path: Path) -> None
     wrong = run("report", tmp_path / "s.csv", "--picture", tmp_path / "s.doc")
     assert wrong.exit_code == 2
     assert "expected a suffix among" in wrong.stderr
+
+
+def test_timeline() -> None:
+    """Four frames of comedy, then four of action; comedy scores climb, the others stay put."""
+    scenes = (Scene("comedy", 0, 4), Scene("action", 4, 8))
+    frames = np.zeros((8, 3, 1, 1), np.uint8)
+    scores = np.zeros((8, 6), np.float32)
+    scores[:, 0] = np.linspace(0, 1, 8)
+    scores[:, 1:3] = (-3, 7)
+    trailer = Trailer(frames, scene_labels(scenes), scenes, CATEGORIES, 8.0)
+    lines = [line.plain for line in timeline(Demo(trailer, scores), width=17, encoding="utf-8")]
+    assert lines[:3] == ["comedy    ▁▂▃▅▆▇█", "action           ", "terror   ████████"]
+    assert lines[-1] == "true     |com|act"
+    halved = timeline(Demo(trailer, scores), width=13, encoding="ascii")
+    assert [line.plain for line in halved][:3] == [
+        "comedy   .-+#",
+        "action       ",
+        "terror   @@@@",
+    ]
 
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,7 +301,7 @@ def report(
 
 @_command
 def demo(
-    seed: Annotated[int, typer.Option(min=0, help="Of the trailer.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the trailer.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Length of the trailer.")] = 240,
     out: Annotated[
         Path | None, typer.Option(metavar="PNG", help="The picture.  [default: genre-demo.png]")
@@ -311,7 +311,7 @@ def demo(
     from convlstm_native import demo as demonstration
     from convlstm_native.picture import draw_demo
 
-    shown = demonstration.run(seed=seed, frames=frames)
+    shown = demonstration.run(demonstration.SEED if seed is None else seed, frames)
     console = _console()
     console.print(text.demo_table(shown))
     print(

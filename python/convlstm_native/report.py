@@ -137,7 +137,7 @@ def _number(value: float, form: str) -> str:
 
 
 def timeline(demo: Demo, width: int, encoding: str) -> list[Text]:
-    """One line a genre, its score over time as blocks, and the true scenes beneath.
+    """One line a genre, its score over time as blocks from 0 to 1, and the true scenes beneath.
 
     ``width`` is in characters; ``encoding`` decides between block characters and ASCII.
     """
@@ -145,8 +145,8 @@ def timeline(demo: Demo, width: int, encoding: str) -> list[Text]:
     margin = max(map(len, categories)) + 1
     columns = max(min(width - margin, len(demo.scores)), 1)
     blocks = BLOCKS if _can_encode(BLOCKS, encoding) else ASCII_BLOCKS
-    low, high = float(demo.scores.min()), float(demo.scores.max())
-    levels = (demo.scores - low) / max(high - low, 1e-12) * (len(blocks) - 1)
+    # The network was trained towards 1 in a genre's scenes and 0 elsewhere.
+    levels = np.clip(demo.scores, 0, 1) * (len(blocks) - 1)
     lines = []
     for index, (name, style) in enumerate(zip(categories, GENRE_STYLES, strict=True)):
         cells = "".join(blocks[round(level)] for level in _resampled(levels[:, index], columns))
