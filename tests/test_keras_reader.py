@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 import reference
-from convlstm_native import spec
+from convlstm_native import Model, spec
 from convlstm_native.errors import ConvLSTMError, ModelFormatError, UnsupportedModelError
 from convlstm_native.readers import read
 from convlstm_native.spec import Function, NetworkSpec
@@ -124,6 +124,16 @@ def test_golden_agrees_with_the_keras_that_wrote_it(file: Path) -> None:
     arrays = np.load(file.with_suffix(".npz"))
     found = reference.run(network, {i.name: arrays[f"input:{i.name}"] for i in network.inputs})
     assert len(found) == sum(key.startswith("output:") for key in arrays)
+    for place, have in enumerate(found.values()):
+        np.testing.assert_allclose(have, arrays[f"output:{place}"], rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
+def test_golden_through_the_engine(file: Path, optimize: bool) -> None:
+    model = Model.load(file, optimize=optimize)
+    arrays = np.load(file.with_suffix(".npz"))
+    found = model.predict({i.name: arrays[f"input:{i.name}"] for i in model.inputs})
     for place, have in enumerate(found.values()):
         np.testing.assert_allclose(have, arrays[f"output:{place}"], rtol=0, atol=TOLERANCE)
 
@@ -619,8 +629,8 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 def test_damaged_h5_is_an_error_or_a_sound_network() -> None:
     data = (GOLDEN / "genre-keras-2.13.1.h5").read_bytes()
     chance = random.Random(1)
-    outcomes = [outcome(damaged(data, chance)) for _ in range(80)]
-    assert outcomes.count("ModelFormatError") > 20
+    outcomes = [outcome(damaged(data, chance)) for _ in range(50)]
+    assert outcomes.count("ModelFormatError") > 12
 
 
 @pytest.mark.parametrize("net", ["states", "chain"])
@@ -645,7 +655,7 @@ def test_odd_values_in_the_config_are_an_error_or_a_sound_network(version: str) 
     config = json.loads(parts["config.json"])
     chance = random.Random(3)
     seen = set()
-    for _ in range(200):
+    for _ in range(120):
         changed = copy.deepcopy(config)
         holder, key = chance.choice(list(places(changed)))
         if chance.random() < 0.25:
