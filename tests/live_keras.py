@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-
 from convlstm_native import spec
 from convlstm_native.spec import Array, Function
 from strategies import Case
@@ -61,7 +60,7 @@ def model(case: Case) -> keras.Model:
 
 
 def predict(keras_model: keras.Model, case: Case) -> list[Array]:
-    """All outputs as arrays, in the model's order. Stateful layers keep their state in the model."""
+    """All outputs as arrays, in the model's order. Stateful layers keep their state for the next."""
     # One compiled piece is quick, but with JAX only the plain call keeps the states.
     run = keras_model if case.layer.stateful else keras_model.predict_on_batch
     outputs = run(list(case.inputs().values()))

@@ -13,10 +13,9 @@ import math
 from collections.abc import Callable, Mapping, MutableMapping
 
 import numpy as np
-from numpy.typing import NDArray
-
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
+from numpy.typing import NDArray
 
 Array64 = NDArray[np.float64]
 States = MutableMapping[str, tuple[Array64, ...]]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import strategies as st
-
 from convlstm_native import spec
 from convlstm_native.spec import Array, Function, NetworkSpec
+from hypothesis import strategies as st
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign", "hard_tanh", "sparse_sigmoid")
 # Of the functions of unlimited value those that grow no faster than x and do not jump: at a jump
@@ -141,6 +140,55 @@ def conv_lstm_cases(
     state = (filters, *out) if data_format == "channels_first" else (*out, filters)
     h, c = rng.standard_normal((2, batch, *state)).astype(np.float32)
     return Case(layer, x, h, c)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> NetworkSpec:
+    """A random tree of frame-wise and recurrent layers, where any value may be an output."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    data_format = draw(st.sampled_from(("channels_first", "channels_last")))
+    axis = 0 if data_format == "channels_first" else 2
+    frame = (2, 5, 6) if axis == 0 else (5, 6, 2)
+    net = NetworkSpec("net", (spec.Input("x", frame),), (), (spec.Output("x", "x"),))
+    for k in range(draw(st.integers(1, 10))):
+        values = net.values()
+        source = draw(st.sampled_from(list(values)))
+        shape = values[source].shape
+        choices = ["dense", "flatten", "activation", "slice"]
+        if len(shape) == 3:
+            choices += ["norm", "pool"] + ["cell"] * 4 * values[source].sequence
+        which = draw(st.integers(0, len(shape) - 1))
+        layer: spec.Layer
+        match draw(st.sampled_from(choices)):
+            case "dense":
+                layer = dense(rng, shape[-1], draw(st.integers(1, 6)))
+            case "flatten":
+                layer = spec.Flatten()
+            case "activation":
+                layer = spec.Activation(function(draw(st.sampled_from(("tanh", "softmax")))))
+            case "slice":
+                start = draw(st.integers(0, shape[which] - 1))
+                layer = spec.Slice(which, start, draw(st.integers(start + 1, shape[which])))
+            case "cell":
+                layer = conv_lstm(
+                    rng,
+                    shape[axis],
+                    draw(st.integers(1, 2)),
+                    (2, 3),
+                    padding="same",
+                    data_format=data_format,
+                    return_sequences=draw(st.sampled_from((True, True, True, False))),
+                    go_backwards=draw(st.sampled_from((True, False, False, False))),
+                )
+            case "norm":
+                layer = batch_normalization(rng, which, shape[which])
+            case _:
+                window = tuple(draw(st.tuples(*3 * [st.integers(1, 2)])))
+                layer = spec.MaxPooling(window, window, "same")
+        node = spec.Node(f"n{k}", layer, (source,), (f"n{k}",))
+        net = replace(net, nodes=(*net.nodes, node))
+    shown = draw(st.lists(st.sampled_from(sorted(net.values())), min_size=1, unique=True))
+    return replace(net, outputs=tuple(spec.Output(f"out_{v}", v) for v in shown))
 
 
 def genre_net(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-
 import reference
 from convlstm_native import spec
 from convlstm_native.spec import ACTIVATIONS, Array, Function
+from hypothesis import given, settings
 from strategies import (
     BOUNDED,
     UNBOUNDED,

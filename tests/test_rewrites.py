@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 import reference
 from convlstm_native import spec
 from convlstm_native.errors import UnsupportedModelError
@@ -20,7 +16,8 @@ from convlstm_native.rewrites import (
     optimize,
 )
 from convlstm_native.spec import NetworkSpec, Node, Output
-from strategies import batch_normalization, conv_lstm, dense, genre_net
+from hypothesis import given, settings
+from strategies import batch_normalization, conv_lstm, dense, genre_net, networks
 from tolerances import check
 
 RNG = np.random.default_rng(7)
@@ -96,50 +93,7 @@ def test_a_network_that_does_not_fit_together_is_refused() -> None:
         optimize(broken)
 
 
-@st.composite
-def networks(draw: st.DrawFn) -> NetworkSpec:
-    """A random tree of frame-wise and recurrent layers, where any value may be an output."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    data_format = draw(st.sampled_from(("channels_first", "channels_last")))
-    axis = 0 if data_format == "channels_first" else 2
-    frame = (2, 5, 6) if axis == 0 else (5, 6, 2)
-    net = NetworkSpec("net", (spec.Input("x", frame),), (), (Output("x", "x"),))
-    for k in range(draw(st.integers(1, 10))):
-        values = net.values()
-        source = draw(st.sampled_from([name for name in values if values[name].sequence]))
-        shape = values[source].shape
-        choices = ["dense", "flatten"]
-        if len(shape) == 3:
-            choices += ["cell", "cell", "cell", "norm", "pool"]
-        layer: spec.Layer
-        match draw(st.sampled_from(choices)):
-            case "dense":
-                layer = dense(rng, shape[-1], draw(st.integers(1, 6)))
-            case "flatten":
-                layer = spec.Flatten()
-            case "cell":
-                layer = conv_lstm(
-                    rng,
-                    shape[axis],
-                    draw(st.integers(1, 2)),
-                    (2, 3),
-                    padding="same",
-                    data_format=data_format,
-                    return_sequences=draw(st.sampled_from((True, True, True, False))),
-                    go_backwards=draw(st.sampled_from((True, False, False, False))),
-                )
-            case "norm":
-                which = draw(st.integers(0, 2))
-                layer = batch_normalization(rng, which, shape[which])
-            case _:
-                window = tuple(draw(st.tuples(*3 * [st.integers(1, 2)])))
-                layer = spec.MaxPooling(window, window, "same")
-        net = replace(net, nodes=(*net.nodes, node(f"n{k}", layer, source)))
-    shown = draw(st.lists(st.sampled_from(sorted(net.values())), min_size=1, unique=True))
-    return replace(net, outputs=tuple(Output(f"out_{v}", v) for v in shown))
-
-
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(networks())
 def test_rewrites_keep_outputs_and_numbers(net: NetworkSpec) -> None:
     assert_same(merge_sibling_conv_lstms(net), net)

@@ -42,7 +42,7 @@ TOLERANCES: dict[str, float] = {
 
 
 def check(found: NDArray[Any], expected: NDArray[Any], operation: str) -> None:
-    """Fails unless ``found`` has the shape and the numbers, within the tolerance, of ``expected``."""
+    """Fails unless ``found`` has the shape of ``expected`` and its numbers within the tolerance."""
     assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
     scale = float(np.abs(expected).max(initial=0.0))
     worst = float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
