@@ -44,6 +44,7 @@ from convlstm_native.spec import (
 )
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops.op_scan import Scan
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -302,6 +303,10 @@ def test_an_output_may_have_the_name_of_another_value() -> None:
         np.testing.assert_allclose(session.run([name], {"x": data})[0], expected, atol=TOLERANCE)
 
 
+@pytest.mark.skipif(
+    "need_context" not in vars(Scan),
+    reason="the evaluator of this onnx hides the names around a Scan body from it",
+)
 def test_the_onnx_reference_evaluator_runs_the_file() -> None:
     spec = genre_net(8)
     data = {"trailer_input": random(2, 3, 3, 8, 8, scale=1)}

@@ -145,6 +145,14 @@ def activation_function(
     return make_function(name, body, ["x"], ["y"], attributes)
 
 
+# Transpositions between Keras' axes and those of the body: time first, channels second, the order in
+# which Scan and Conv run without further copies.
+_SEQUENCE_IN = {"channels_first": [1, 0, 2, 3, 4], "channels_last": [1, 0, 4, 2, 3]}
+_SEQUENCE_OUT = {"channels_first": [1, 0, 2, 3, 4], "channels_last": [1, 0, 3, 4, 2]}
+_STATE_IN = {"channels_first": [0, 1, 2, 3], "channels_last": [0, 3, 1, 2]}
+_STATE_OUT = {"channels_first": [0, 1, 2, 3], "channels_last": [0, 2, 3, 1]}
+
+
 def conv_lstm_function(
     name: str, layer: ConvLSTM2D, x: Value, attributes: Sequence[str]
 ) -> onnx.FunctionProto:
@@ -153,57 +161,49 @@ def conv_lstm_function(
     Inputs x, kernel, recurrent_kernel, bias, then initial_h, initial_c with ``initial_state``;
     outputs y, then h, c with ``return_state``. Frames keep the axis order of ``data_format``.
     """
-    channels_first = layer.data_format == "channels_first"
-    frame = dataclasses.replace(layer, initial_state=False).infer([x])[0].shape
-    rows, cols = frame[1:] if channels_first else frame[:2]
+    form = layer.data_format
     inputs = ["x", "kernel", "recurrent_kernel", "bias"]
     body = Body()
-    # Time first and channels second: the order in which Scan and Conv run without further copies.
-    steps = body.add(
-        "Transpose", ["x"], perm=[1, 0, 2, 3, 4] if channels_first else [1, 0, 4, 2, 3]
-    )
+    steps = body.add("Transpose", ["x"], perm=_SEQUENCE_IN[form])
+    frame, state = _channels_first(layer, x)
     if layer.initial_state:
-        inputs += ["initial_h", "initial_c"]
-        states = [
-            state if channels_first else body.add("Transpose", [state], perm=[0, 3, 1, 2])
-            for state in inputs[-2:]
-        ]
+        given = ["initial_h", "initial_c"]
+        inputs += given
+        states = [body.add("Transpose", [tensor], perm=_STATE_IN[form]) for tensor in given]
     else:
         samples = body.add("Shape", [steps], start=1, end=2)
-        shape = body.add("Concat", [samples, body.constant([layer.filters, rows, cols])], axis=0)
+        shape = body.add("Concat", [samples, body.constant(state)], axis=0)
         states = [body.add("ConstantOfShape", [shape])] * 2
-    joint = _joins_convolutions(layer)
-    if joint:
+    if _joins_convolutions(layer):
         body.add("Concat", ["kernel", "recurrent_kernel"], "joint_kernel", axis=1)
-    scanned = ["last_h", "last_c", *(["all_h"] if layer.return_sequences else [])]
-    size = x.shape[1:] if channels_first else x.shape[:2]
-    body.nodes.append(
-        helper.make_node(
-            "Scan",
-            [*states, steps],
-            scanned,
-            name="steps",
-            body=_step(layer, (size[0], size[1]), joint),
-            num_scan_inputs=1,
-            scan_input_directions=[int(layer.go_backwards)],
-        )
+    scan = helper.make_node(
+        "Scan",
+        [*states, steps],
+        ["last_h", "last_c", *(["all_h"] if layer.return_sequences else [])],
+        name="steps",
+        body=_step(layer, frame, state),
+        num_scan_inputs=1,
+        scan_input_directions=[int(layer.go_backwards)],
     )
-    results = {"y": scanned[-1] if layer.return_sequences else "last_h"}
+    body.nodes.append(scan)
+    if layer.return_sequences:
+        body.add("Transpose", ["all_h"], "y", perm=_SEQUENCE_OUT[form])
+    else:
+        body.add("Transpose", ["last_h"], "y", perm=_STATE_OUT[form])
+    outputs = ["y"]
     if layer.return_state:
-        results |= {"h": "last_h", "c": "last_c"}
-    for public, tensor in results.items():
-        if tensor == "all_h":
-            body.add(
-                "Transpose",
-                [tensor],
-                public,
-                perm=[1, 0, 2, 3, 4] if channels_first else [1, 0, 3, 4, 2],
-            )
-        elif channels_first:
-            body.add("Identity", [tensor], public)
-        else:
-            body.add("Transpose", [tensor], public, perm=[0, 2, 3, 1])
-    return make_function(name, body, inputs, list(results), attributes)
+        outputs += [
+            body.add("Transpose", [f"last_{which}"], which, perm=_STATE_OUT[form]) for which in "hc"
+        ]
+    return make_function(name, body, inputs, outputs, attributes)
+
+
+def _channels_first(layer: ConvLSTM2D, x: Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of a frame and of a state, (C, H, W) each."""
+    state = dataclasses.replace(layer, initial_state=False).infer([x])[0].shape
+    if layer.data_format == "channels_first":
+        return x.shape, state
+    return (x.shape[2], *x.shape[:2]), (state[2], *state[:2])
 
 
 def _joins_convolutions(layer: ConvLSTM2D) -> bool:
@@ -222,19 +222,18 @@ def _pads(
     return [before for before, _ in pairs] + [after for _, after in pairs]
 
 
-def _step(layer: ConvLSTM2D, size: tuple[int, int], joint: bool) -> onnx.GraphProto:
+def _step(layer: ConvLSTM2D, frame: tuple[int, ...], state: tuple[int, ...]) -> onnx.GraphProto:
     """One time step as a Scan body: (h, c, x_t) -> (h, c), and h again to be collected."""
     body = Body("step_")
     # The recurrent convolution has stride 1 and padding 'same' whatever the layer's arguments.
     recurrent_pads = _pads(layer.kernel_size, layer.kernel_size, (1, 1), (1, 1))
-    if joint:
+    if _joins_convolutions(layer):
         both = body.add("Concat", ["x_t", "h_before"], axis=1)
         gates = body.add("Conv", [both, "joint_kernel", "bias"], pads=recurrent_pads)
     else:
-        same = layer.padding == "same"
-        pads = (
-            _pads(layer.kernel_size, size, layer.strides, layer.dilation_rate) if same else [0] * 4
-        )
+        pads = [0, 0, 0, 0]
+        if layer.padding == "same":
+            pads = _pads(layer.kernel_size, frame[1:], layer.strides, layer.dilation_rate)
         from_input = body.add(
             "Conv",
             ["x_t", "kernel", "bias"],
@@ -257,11 +256,16 @@ def _step(layer: ConvLSTM2D, size: tuple[int, int], joint: bool) -> onnx.GraphPr
     results = ["h_after", "c_after"]
     if layer.return_sequences:
         results.append(body.add("Identity", ["h_after"], "h_t"))
+    # ONNX Runtime wants to know the shape of what it collects, and cannot always infer it.
+    states = [_declare(name, state) for name in ("h_before", "c_before")]
     return helper.make_graph(
-        body.nodes, "step", _floats(["h_before", "c_before", "x_t"]), _floats(results)
+        body.nodes,
+        "step",
+        [*states, _declare("x_t", frame)],
+        [_declare(name, state) for name in results],
     )
 
 
-def _floats(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
-    """Declared tensors of any shape."""
-    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+def _declare(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+    """A tensor of the step: any number of samples, then ``shape``."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, *shape])
