@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +21,19 @@ from numpy.typing import NDArray
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.spec import Array, NetworkSpec, Preprocessing
 from convlstm_native.tensors import chunks
+from convlstm_native.video import (
+    expected_pictures,
+    input_errors,
+    pyav,
+    read_picture,
+    read_video,
+)
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 NPY_MAGIC = b"\x93NUMPY"
 PIXEL_FORMATS = {"rgb": "rgb24", "bgr": "bgr24", "gray": "gray"}
-
-# A decoder thread costs a frame of memory each; two keep ahead of any network worth running.
-DECODER_THREADS = 2
-# Containers round time stamps (Matroska to 1 ms), so a picture may come this part of a tick late.
-LATE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +112,7 @@ class FrameFormat:
             return frame.astype(np.float32)
         if frame.shape != self.shape:
             image = np.moveaxis(frame, 0, -1) if self.channels_first else frame
-            picture = _av().VideoFrame.from_ndarray(
+            picture = pyav().VideoFrame.from_ndarray(
                 np.ascontiguousarray(image if image.shape[-1] == 3 else image[..., 0]),
                 format=self._pixel_format(),
             )
@@ -160,8 +158,7 @@ class FrameFormat:
 
 
 def read_frames(path: str | Path, form: FrameFormat) -> Generator[Frame, None, None]:
-    """Yield the frames of an ``.npy`` file, of a folder of pictures, or of a video (any other
-    file).
+    """Yield the frames of an ``.npy`` file, a folder of pictures, or a video (any other file).
 
     Arrays are ``(T, *form.shape)`` with the channels in the network's order. With a frame rate in
     the metadata a video is sampled at that rate: at each tick the nearest earlier picture. Pictures
@@ -185,8 +182,7 @@ def read_frames(path: str | Path, form: FrameFormat) -> Generator[Frame, None, N
 
 
 def expected_frames(path: str | Path, form: FrameFormat) -> int | None:
-    """How many frames ``read_frames`` should yield by the header of the file; None where it is
-    silent.
+    """How many frames ``read_frames`` should yield by the file's header; None where it is silent.
 
     Raises :class:`InputError` like ``read_frames``.
     """
@@ -196,15 +192,11 @@ def expected_frames(path: str | Path, form: FrameFormat) -> int | None:
         return len(_picture_paths(path))
     if path.suffix == ".npy":
         return len(_open_array(path, form))
-    with _open_video(path) as (_, stream):
-        end = _stated_end(stream)
-        if form.fps is not None:
-            return None if end is None else round(end * form.fps)
-        return stream.frames or None
+    return expected_pictures(path, form.fps)
 
 
 def _check_file(path: Path) -> None:
-    with _input_errors():
+    with input_errors():
         if not path.exists():
             raise InputError("no such file")
         if path.is_file() and path.stat().st_size == 0:
@@ -213,38 +205,12 @@ def _check_file(path: Path) -> None:
             raise InputError("expected a file or a folder")
 
 
-@contextlib.contextmanager
-def _input_errors() -> Iterator[None]:
-    """Turn errors of the operating system, NumPy and PyAV into InputError."""
-    try:
-        yield
-    except InputError:
-        raise
-    except _foreign_errors() as error:
-        raise InputError(getattr(error, "strerror", None) or str(error)) from error
-
-
-def _foreign_errors() -> tuple[type[Exception], ...]:
-    av = sys.modules.get("av")
-    return (OSError, ValueError, av.error.FFmpegError) if av else (OSError, ValueError)
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(
-            "expected PyAV, to read videos and to resize: pip install 'convlstm-native[video]'"
-        ) from error
-    return av
-
-
 # --- Arrays
 
 
 def _open_array(path: Path, form: FrameFormat) -> NDArray[Any]:
     """The array, memory-mapped, after every check that needs no look at the numbers."""
-    with _input_errors():
+    with input_errors():
         with path.open("rb") as file:
             start = file.read(len(NPY_MAGIC))
         if start != NPY_MAGIC:
@@ -282,7 +248,7 @@ def _array_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]
 
 @contextlib.contextmanager
 def _at_frame(index: int) -> Iterator[None]:
-    with _input_errors():
+    with input_errors():
         try:
             yield
         except InputError as error:
@@ -292,106 +258,11 @@ def _at_frame(index: int) -> Iterator[None]:
 # --- Videos and pictures
 
 
-@contextlib.contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    # An absolute path, so that no name can be taken for a protocol such as "http:".
-    with _input_errors():
-        container = _av().open(str(path.absolute()))
-    with container:
-        if not container.streams.video:
-            raise InputError("expected a video, found a file without pictures")
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = DECODER_THREADS
-        stream.thread_type = "AUTO"
-        yield container, stream
-
-
-def _stated_end(stream: VideoStream) -> float | None:
-    """When the last picture should end by the container, in seconds from the first one."""
-    if stream.duration is None or stream.time_base is None:
-        return _seconds(stream.metadata.get("DURATION", ""))
-    return float(stream.duration * stream.time_base)
-
-
-def _seconds(text: str) -> float | None:
-    """Matroska's length of a stream, ``HH:MM:SS.fraction``."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text)
-    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
-
-
 def _video_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]:
-    with _open_video(path) as (container, stream):
-        pictures = _pictures(container, stream)
-        for index, (time, picture) in enumerate(_sampled(pictures, form.fps)):
-            with _at_frame(index):
-                pixels = form.from_picture(picture)
-            yield Frame(pixels, time)
-
-
-# A picture, when it comes, and when the next one should, in seconds from the first picture.
-Shown = tuple[float, float, "VideoFrame"]
-
-
-def _pictures(container: InputContainer, stream: VideoStream) -> Iterator[Shown]:
-    """Every picture; raises InputError at a damaged one or where the file is cut short."""
-    step = 1 / (stream.average_rate or stream.base_rate or Fraction(25))
-    count, start, end = 0, 0.0, 0.0
-    for picture in _decoded(container, stream):
-        stamp = picture.time if picture.time is not None else float(count * step)
-        if count == 0:
-            start = stamp
-        length = picture.duration * (picture.time_base or 0) or step
-        end = stamp - start + float(length)
-        yield stamp - start, end, picture
-        count += 1
-    if count == 0:
-        raise InputError("expected a video, found no picture in it")
-    stated = _stated_end(stream)
-    # Time and count must both say so: with an edit list a sound file shows fewer frames than it
-    # stores. Without a count, Matroska's lengths are only trusted to the frame.
-    slack = (0.5 if stream.frames else 1.5) * step
-    if stated is not None and count < (stream.frames or count + 1) and end + slack < stated:
-        frames = f"{stream.frames} frames" if stream.frames else "pictures"
-        raise InputError(
-            f"the file is cut short: expected {frames} up to {stated:.2f} s, "
-            f"found {count} up to {end:.2f} s"
-        )
-
-
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    count = 0
-    packets = container.demux(stream)
-    while True:
-        with _input_errors():
-            packet = next(packets, None)
-            if packet is None:
-                return
-            pictures = packet.decode()
-        if packet.is_corrupt:
-            raise InputError(f"the file is damaged or cut short after frame {count}")
-        for picture in pictures:
-            if picture.is_corrupt:
-                raise InputError(f"frame {count} of the video is damaged")
-            yield picture
-            count += 1
-
-
-def _sampled(pictures: Iterator[Shown], fps: float | None) -> Iterator[tuple[float, VideoFrame]]:
-    """Every picture, or with ``fps`` at each of its ticks the nearest earlier one."""
-    if fps is None:
-        for time, _, picture in pictures:
-            yield time, picture
-        return
-    tick = 0
-    held: Shown | None = None
-    for shown in pictures:
-        while held is not None and tick + LATE < shown[0] * fps:
-            yield held[0], held[2]
-            tick += 1
-        held = shown
-    while held is not None and (tick == 0 or tick + LATE < held[1] * fps):
-        yield held[0], held[2]
-        tick += 1
+    for index, (time, picture) in enumerate(read_video(path, form.fps)):
+        with _at_frame(index):
+            pixels = form.from_picture(picture)
+        yield Frame(pixels, time)
 
 
 def _picture_paths(folder: Path) -> list[Path]:
@@ -400,7 +271,7 @@ def _picture_paths(folder: Path) -> list[Path]:
     def key(path: Path) -> list[tuple[int, str]]:
         return [(int(p) if p.isdigit() else -1, p) for p in re.split(r"([0-9]+)", path.name)]
 
-    with _input_errors():
+    with input_errors():
         found = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     if not found:
         raise InputError("expected pictures in the folder, found none")
@@ -409,8 +280,8 @@ def _picture_paths(folder: Path) -> list[Path]:
 
 def _folder_frames(folder: Path, form: FrameFormat) -> Generator[Frame, None, None]:
     for index, path in enumerate(_picture_paths(folder)):
-        with _at_frame(index), _named(path), _open_video(path) as (container, stream):
-            pixels = form.from_picture(next(_pictures(container, stream))[2])
+        with _at_frame(index), _named(path):
+            pixels = form.from_picture(read_picture(path))
         yield Frame(pixels, index / form.fps if form.fps else None)
 
 
