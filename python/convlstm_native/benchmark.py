@@ -21,8 +21,9 @@ WARM_UP_FRAMES = 2
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Speed of a model. ``gflops`` counts direct work (a multiply-add is 2) whatever the kernels
-    do.
+    """Speed of a model.
+
+    ``gflops`` counts direct work (a multiply-add is 2) whatever the kernels do.
 
     ``peak_gflops`` is the multiply-add rate of registers alone, measured in the same minute, with
     the same threads and instruction set.
@@ -53,8 +54,7 @@ class BenchResult:
 
 
 def bench(model: Model, frames: int = 10, repeats: int = 5) -> BenchResult:
-    """Stream random frames through ``model``; the median over ``repeats`` runs of ``frames``
-    frames.
+    """Time random frames through ``model``: the median of ``repeats`` runs of ``frames`` frames.
 
     Raises :class:`InputError` where ``frames`` or ``repeats`` is below 1,
     :class:`UnsupportedModelError` where the network takes anything but one input of frames.

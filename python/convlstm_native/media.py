@@ -38,8 +38,7 @@ PIXEL_FORMATS = {"rgb": "rgb24", "bgr": "bgr24", "gray": "gray"}
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame as the network takes it, float32, and its time in seconds from the clip's first
-    frame.
+    """One frame as the network takes it, float32, and its time in seconds from the first one.
 
     ``time`` is None where nothing states it: pictures and arrays without a frame rate in the model.
     """
@@ -50,8 +49,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """What a network wants of its frames: their ``shape``, and the model's metadata where it has
-    any.
+    """What a network wants of its frames: ``shape``, and ``rules`` where the model has metadata.
 
     Without metadata frames must have the size of the network and are not scaled; a video then comes
     in as RGB or gray by the number of channels, 0 to 255.

@@ -47,8 +47,7 @@ def draw_demo(demo: Demo, path: str | Path) -> None:
 
 
 def draw_scores(inputs: Sequence[InputScores], path: str | Path) -> None:
-    """Draw every input's columns over time, or over frames where no time is known, one below the
-    other.
+    """Draw every input's columns over time, or over frames where no time is known.
 
     Raises :class:`InputError` where matplotlib is missing, ``path`` has no suffix of a picture, or
     there is nothing or too much to draw.
