@@ -40,21 +40,20 @@ def write_trailer(
             file.write(frame.tobytes())
     if mp4:
         with replacing(folder / f"trailer_{seed}.mp4") as file:
-            write_video(file, iter_frames(seed, frames, rows, cols, fps), fps)
+            write_video(file, iter_frames(seed, frames, rows, cols, fps), rows, cols, fps)
 
 
-def write_video(file: IO[bytes], frames: Iterable[Frame], fps: float) -> None:
+def write_video(file: IO[bytes], frames: Iterable[Frame], rows: int, cols: int, fps: float) -> None:
     """Encode uint8 frames (3, rows, cols) as MPEG-4; rows and cols must be even."""
     import av
 
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(fps).limit_denominator(1000))
-        stream.pix_fmt = "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = rows, cols, "yuv420p"
+        # Generous, 8 bits a pixel: the pictures are to stay what they are.
+        stream.bit_rate = int(8 * fps * rows * cols)
         for frame in frames:
             picture = np.ascontiguousarray(frame.transpose(1, 2, 0))
-            stream.height, stream.width = picture.shape[:2]
-            # Generous, at least 8 bits a pixel: the pictures are to stay what they are.
-            stream.bit_rate = int(8 * fps * picture.shape[0] * picture.shape[1])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
 
