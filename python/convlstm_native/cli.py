@@ -182,7 +182,7 @@ def info(model: ModelPath, threads: Threads = None, isa: Isa = None, as_json: Js
             f"output       {info_out.name} {text.free_shape(info_out.shape)} "
             f"{info_out.dtype}{category}"
         )
-    for line in text.summary_lines(summary):
+    for line in text.summary_lines(spec, summary):
         out(line)
     out(f"could use    {', '.join(cn.available_isas())}")
     out()

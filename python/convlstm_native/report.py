@@ -14,6 +14,7 @@ from rich.text import Text
 
 from convlstm_native.benchmark import BenchResult
 from convlstm_native.scoring import InputSummary
+from convlstm_native.spec import NetworkSpec, weights
 
 if TYPE_CHECKING:
     from convlstm_native.demo import Demo
@@ -25,11 +26,17 @@ ASCII_BLOCKS = " .:-=+*#@"
 GENRE_STYLES = ("yellow", "red", "magenta", "blue", "green", "cyan")
 
 
-def table(*columns: str, left: int = 1) -> Table:
-    """A table without rules; the first ``left`` columns are text, the others numbers."""
+def table(*columns: str, text: int = 1) -> Table:
+    """A table without rules; the first ``text`` columns are text, the others numbers.
+
+    Where the terminal is narrow text is folded, numbers never.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, name in enumerate(columns):
-        made.add_column(name, justify="left" if index < left else "right", no_wrap=True)
+        if index < text:
+            made.add_column(name, overflow="fold")
+        else:
+            made.add_column(name, justify="right", no_wrap=True)
     return made
 
 
@@ -49,7 +56,7 @@ def free_shape(shape: Sequence[int | None]) -> str:
 
 def layers_table(summary: Summary) -> Table:
     """One line a layer of the network as it runs."""
-    made = table("layer", "kind", "output", "kernel", "parameters", "GFLOP/frame", "state", left=4)
+    made = table("layer", "kind", "output", "kernel", "parameters", "GFLOP", "state", text=4)
     for layer in summary.layers:
         made.add_row(
             Text(layer.name),
@@ -68,11 +75,12 @@ def _shape_text(layer: LayerSummary) -> str:
     return f"(T, {shape})" if layer.sequence else f"({shape})"
 
 
-def summary_lines(summary: Summary) -> list[str]:
+def summary_lines(spec: NetworkSpec, summary: Summary) -> list[str]:
     """What holds for the network as a whole."""
+    read = sum(array.size for node in spec.nodes for array in weights(node.layer))
     memory = "does not grow with the clip" if summary.streams else "grows with the clip"
     return [
-        f"parameters   {summary.parameters:,}",
+        f"parameters   {read:,} in the file, {summary.parameters:,} as it runs",
         f"work         {summary.flops / 1e9:.4g} GFLOP a frame (a multiply-add is 2)",
         f"state        {byte_text(summary.state_bytes)}, {memory}",
         f"look-ahead   {summary.look_ahead} frame(s)",
@@ -102,12 +110,12 @@ def verify_table(result: Verification) -> Table:
 
 
 def scores_table(summaries: Sequence[InputSummary]) -> Table:
-    """One line an input and column; ``<`` marks the column of the highest mean."""
-    made = table("input", "column", "mean", "max", "at frame", "at time", "leads", left=2)
+    """One line a column of each input; ``<`` marks the column of the highest mean."""
+    made = table("input", "column", "mean", "max", "at frame", "at time", "leads", text=2)
     for summary in summaries:
-        for column in summary.columns:
+        for index, column in enumerate(summary.columns):
             made.add_row(
-                Text(summary.input),
+                Text("" if index else summary.input),
                 Text(f"{column.name} <" if column.name == summary.top else column.name),
                 f"{column.mean:.4f}",
                 f"{column.maximum:.4f}",
