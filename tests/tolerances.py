@@ -2,7 +2,7 @@
 
 A difference counts relative to the largest magnitude in the reference, because every sum mixes
 elements of that magnitude and the small elements of a frame inherit its rounding. ``EPS`` is the
-spacing of float32 at one. :func:`check` is the only place that compares.
+spacing of float32 at one. Only the two functions below compare.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EPS = float(np.finfo(np.float32).eps)
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 
 TOLERANCES: dict[str, float] = {
     # Gates below one and a state that is pulled back each step: sums of up to 500 products, each
@@ -29,6 +30,10 @@ TOLERANCES: dict[str, float] = {
     "flatten": 0.0,
     # Sums of up to a few hundred products in any order.
     "dense": 32 * EPS,
+    # One rational approximation or one library call in float64, rounded once. Element by element.
+    "activation": 2 * EPS,
+    # The same after exp, a sum over the axis and a division, all in float32.
+    "softmax": 8 * EPS,
     # A whole network: the errors of its layers add up.
     "network": 1e-5,
     # Both sides in float64; weights that a rewrite multiplies together are rounded to float32.
@@ -38,6 +43,8 @@ TOLERANCES: dict[str, float] = {
     # Keras computes in float32 too: its own rounding comes on top of ours.
     "keras conv_lstm": 1e-5,
     "keras layer": 64 * EPS,
+    # Keras puts some functions together from others, in float32. Element by element.
+    "keras activation": 16 * EPS,
 }
 
 
@@ -49,4 +56,28 @@ def check(found: NDArray[Any], expected: NDArray[Any], operation: str) -> None:
     allowed = TOLERANCES[operation] * max(scale, np.finfo(np.float32).tiny)
     assert worst <= allowed, (
         f"{operation}: difference {worst:.3g}, allowed {allowed:.3g}, largest value {scale:.3g}"
+    )
+
+
+def check_elements(
+    found: NDArray[Any], expected: NDArray[Any], x: NDArray[Any], operation: str
+) -> None:
+    """Like :func:`check` for a function of ``x``, each element by itself.
+
+    A difference counts relative to the larger of argument and result: a function that subtracts, such
+    as x - tanh(x), cannot be better than its argument. Infinities must agree.
+    """
+    assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
+    with np.errstate(over="ignore"):
+        rounded = expected.astype(np.float32)
+    np.testing.assert_array_equal(np.isinf(found), np.isinf(rounded))
+    finite = np.isfinite(rounded)
+    scale = np.maximum(np.abs(x), np.abs(expected))[finite]
+    # Denormals: one step of the grid, where no relative tolerance reaches.
+    allowed = TOLERANCES[operation] * scale.astype(np.float64) + SMALLEST
+    difference = np.abs(found.astype(np.float64)[finite] - expected[finite])
+    worst = int(np.argmax(difference - allowed)) if difference.size else 0
+    assert (difference <= allowed).all(), (
+        f"{operation}: f({x[finite][worst]}) = {found[finite][worst]}, "
+        f"expected {expected[finite][worst]}"
     )
