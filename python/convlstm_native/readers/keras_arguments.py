@@ -71,6 +71,10 @@ class Arguments:
             self.reject(name, "true or false", value)
         return bool(value)
 
+    def ignore(self, *names: str) -> None:
+        """Arguments of this layer that do not matter at inference."""
+        self.seen.update(names)
+
     def off(self, *names: str) -> None:
         """Switches that must be off because the runtime lacks what they turn on."""
         for name in names:

@@ -64,7 +64,7 @@ def _frame_axis(axis: int, site: CallSite) -> int:
 
 
 def _identity(args: Arguments) -> Builder:
-    args.raw("data_format")  # of SpatialDropout
+    args.ignore("data_format")  # of SpatialDropout
     return lambda site: None
 
 
@@ -133,7 +133,7 @@ def _batch_normalization(args: Arguments) -> Builder:
     epsilon = args.number("epsilon", 1e-3)
     scaled, centered = args.flag("scale", True), args.flag("center", True)
     args.off("renorm", "virtual_batch_size", "adjustment")
-    args.raw("renorm_clipping"), args.raw("renorm_momentum")
+    args.ignore("renorm_clipping", "renorm_momentum")
     what = args.what
 
     def build(site: CallSite) -> spec.Layer:
@@ -217,7 +217,7 @@ def _dense(args: Arguments) -> Builder:
     activation = args.function("activation")
     use_bias = args.flag("use_bias", True)
     args.off("lora_rank", "quantization_config")
-    args.raw("lora_alpha"), args.raw("input_dim")
+    args.ignore("lora_alpha", "input_dim")
     what = args.what
 
     def build(site: CallSite) -> spec.Layer:
