@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.metadata
 import json
+import os
+import pty
 import resource
 import signal
 import subprocess
@@ -145,6 +148,27 @@ def test_progress_is_plain_without_a_terminal(
     assert first.startswith(f"{trailers[0]}: 4 frames, ")
     assert second.startswith(f"{trailers[1]}: 5 frames, ")
     assert third == f"{tmp_path / 'absent.npy'}: failed: no such file"
+
+
+def test_progress_is_a_bar_on_a_terminal(model: Path, trailers: list[Path], tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    arguments = command("score", model, *trailers, "-o", tmp_path / "s.csv")
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=terminal, env=environment
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        # Linux ends the output of a closed terminal with an error, not with an empty read.
+        with contextlib.suppress(OSError):
+            while part := os.read(controller, 4096):
+                shown += part
+    os.close(controller)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "9/9" in text
+    assert "frames/s" in text
+    assert f"{trailers[1]}: 5 frames" in text.replace("\r\n", "")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +282,17 @@ def test_a_phone_video_is_turned_upright(tmp_path: Path) -> None:
     for frame in read_frames(path, upright):
         assert frame.pixels[:, : COLS // 2 - 4].mean() > 180  # turned clockwise, left is up
         assert frame.pixels[:, COLS // 2 + 4 :].mean() < 20
+
+
+def test_without_pyav_arrays_work_and_videos_say_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [50] * 2)
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, ROWS, COLS), np.uint8))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert len(list(read_frames(tmp_path / "a.npy", form()))) == 2
+    for unreadable, wanted in ((path, FULL), (tmp_path / "a.npy", form((20, 30)))):
+        assert "pip install 'convlstm-native[video]'" in failure(unreadable, wanted)
 
 
 # --- Folders

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,15 @@ def test_wrong_arguments(tmp_path: Path, clips: list[Path]) -> None:
         score_files(FakeModel(), clips, tmp_path / "folder.csv")
     with pytest.raises(FileNotFoundError):
         score_files(FakeModel(), clips, tmp_path / "no" / "out.csv")
+
+
+def test_without_pyarrow_parquet_is_refused_before_any_work(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"pip install 'convlstm-native\[parquet\]'"):
+        score_files(FakeModel(), clips, tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
