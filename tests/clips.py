@@ -1,4 +1,4 @@
-"""Clips and networks for the tests of media, scoring and the command line."""
+"""Clips, networks and a way to run commands, for the tests of media, scoring, command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from convlstm_native.cli import app
 from convlstm_native.spec import (
     ConvLSTM2D,
     Dense,
@@ -16,6 +17,7 @@ from convlstm_native.spec import (
     Output,
     Preprocessing,
 )
+from typer.testing import CliRunner, Result
 
 ROWS, COLS, FPS = 48, 64, 25
 
@@ -88,3 +90,11 @@ def genre_network(
         outputs.append(Output(f"cat_{name}", f"y_{name}", name))
     inputs = (Input("frames", (3, size, size), True, preprocessing),)
     return NetworkSpec("small", inputs, tuple(nodes), tuple(outputs))
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run a command in this process; it must end by an exit code, not by an exception."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result

@@ -18,30 +18,17 @@ from pathlib import Path
 import convlstm_native as cn
 import numpy as np
 import pytest
-from clips import cut, genre_network, gray_levels, write_video
-from convlstm_native.cli import app
-from convlstm_native.demo import Demo
+from clips import cut, genre_network, gray_levels, run, write_video
 from convlstm_native.onnx_writer import to_onnx
 from convlstm_native.readers import read
-from convlstm_native.report import timeline
 from convlstm_native.spec import Preprocessing
-from convlstm_native.trailers import CATEGORIES, Scene, Trailer, scene_labels
-from typer.testing import CliRunner, Result
 
 SIZE = 16
 BAD = ("absent.mp4", "cut.mp4", "empty.npy", "nan.npy", "rank.npy", "text.npy")
 
 
-def run(*arguments: str | Path) -> Result:
-    """Run a command in this process; it must end by an exit code, not by an exception."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    return result
-
-
 def command(*arguments: str | Path) -> list[str]:
-    """The same in a process of its own."""
+    """The same as `run`, in a process of its own."""
     return [sys.executable, "-m", "convlstm_native", *map(str, arguments)]
 
 
@@ -375,54 +362,6 @@ def test_report_draws(model: Path, trailers: list[Path], tmp_path: Path) -> None
     wrong = run("report", tmp_path / "s.csv", "--picture", tmp_path / "s.doc")
     assert wrong.exit_code == 2
     assert "expected a suffix among" in wrong.stderr
-
-
-def test_timeline() -> None:
-    """Four frames of comedy, then four of action; comedy scores climb, the others stay put."""
-    scenes = (Scene("comedy", 0, 4), Scene("action", 4, 8))
-    frames = np.zeros((8, 3, 1, 1), np.uint8)
-    scores = np.zeros((8, 6), np.float32)
-    scores[:, 0] = np.linspace(0, 1, 8)
-    scores[:, 1:3] = (-3, 7)
-    trailer = Trailer(frames, scene_labels(scenes), scenes, CATEGORIES, 8.0)
-    lines = [line.plain for line in timeline(Demo(trailer, scores), width=17, encoding="utf-8")]
-    assert lines[:3] == ["comedy    ▁▂▃▅▆▇█", "action           ", "terror   ████████"]
-    assert lines[-1] == "true     |com|act"
-    halved = timeline(Demo(trailer, scores), width=13, encoding="ascii")
-    assert [line.plain for line in halved][:3] == [
-        "comedy   .-+#",
-        "action       ",
-        "terror   @@@@",
-    ]
-
-
-def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = run("demo", "--frames", "60", "--seed", "3")
-    assert result.exit_code == 0
-    for genre in ("comedy", "action", "terror", "thriller", "musical", "other"):
-        assert len([line for line in result.stdout.splitlines() if line.startswith(genre)]) == 2
-    assert "right in " in result.stdout
-    pytest.importorskip("matplotlib")
-    assert (tmp_path / "genre-demo.png").read_bytes().startswith(b"\x89PNG")
-    assert result.stderr == ""
-
-
-def test_demo_without_matplotlib_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [m for m in sys.modules if m.split(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    unasked = run("demo", "--frames", "6")
-    assert unasked.exit_code == 0
-    assert "pip install 'convlstm-native[plot]'" in unasked.stderr
-    asked = run("demo", "--frames", "6", "--out", "p.png")
-    assert asked.exit_code == 2
-    assert "pip install 'convlstm-native[plot]'" in asked.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_console_script_is_installed() -> None:
