@@ -112,6 +112,21 @@ def test_scores_are_those_of_predict(model: Path, trailers: list[Path], tmp_path
     np.testing.assert_array_equal(found, np.concatenate(expected))
 
 
+def test_scores_of_whole_clips(trailers: list[Path], tmp_path: Path) -> None:
+    rules = Preprocessing((SIZE, SIZE))
+    spec = genre_network(SIZE, preprocessing=rules, sequences=False)
+    (tmp_path / "clips.onnx").write_bytes(to_onnx(spec).SerializeToString())
+    result = run("score", tmp_path / "clips.onnx", *trailers, "-o", tmp_path / "s.csv")
+    assert result.exit_code == 0
+    assert "9 frames of 2 input(s)" in result.stdout
+    table = rows(tmp_path / "s.csv")
+    assert [(r["input"], r["frame"], r["time_s"]) for r in table] == [
+        (str(path), "", "") for path in trailers
+    ]
+    expected = [cn.Model(spec).predict(np.load(path))["cat_calm"][0] for path in trailers]
+    assert [np.float32(r["cat_calm"]) for r in table] == expected
+
+
 def test_score_as_json(model: Path, trailers: list[Path], bad: list[Path], tmp_path: Path) -> None:
     result = run("score", model, *trailers, bad[0], "-o", tmp_path / "s.parquet", "--json")
     assert result.exit_code == 1
