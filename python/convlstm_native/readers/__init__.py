@@ -55,34 +55,23 @@ def _read_file(source: Path | bytes, head: bytes, where: str) -> NetworkSpec:
         from convlstm_native.readers.keras_network import to_spec
 
         return to_spec((load_h5 if head == HDF5_MAGIC else load_zip)(source, where))
-    from convlstm_native.readers.onnx_files import read_onnx
+    from convlstm_native.readers.onnx_files import parse_onnx, read_onnx
 
-    return read_onnx(_parse_onnx(source, where))
+    if isinstance(source, bytes):
+        return read_onnx(parse_onnx(source, where))
+    proto = parse_onnx(source.read_bytes(), where)
+    _load_tensors_beside(proto, source.parent, where)
+    return read_onnx(proto)
 
 
-def _parse_onnx(source: Path | bytes, where: str) -> onnx.ModelProto:
-    """``source`` as an ONNX model, with the tensors that it keeps in files beside it."""
+def _load_tensors_beside(proto: onnx.ModelProto, folder: Path, where: str) -> None:
+    """Fetches tensors kept in files of their own; onnx refuses places outside ``folder``."""
     import onnx
-    from google.protobuf.message import DecodeError
     from onnx.external_data_helper import load_external_data_for_model
 
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    expected = f"{where}: expected an ONNX model, a .keras archive or an HDF5 file"
     try:
-        proto = onnx.load_model_from_string(data)
-    except (DecodeError, ValueError) as error:
-        raise ModelFormatError(f"{expected}, found {_looks_like(data)} ({error})") from error
-    if not proto.HasField("graph"):
-        raise ModelFormatError(f"{expected}, found {_looks_like(data)}")
-    if isinstance(source, Path):
-        try:
-            load_external_data_for_model(proto, str(source.parent))
-        except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise ModelFormatError(
-                f"{where}: expected its external tensors beside it: {error}"
-            ) from error
-    return proto
-
-
-def _looks_like(data: bytes) -> str:
-    return f"{len(data)} bytes that begin with {data[:16]!r}" if data else "an empty file"
+        load_external_data_for_model(proto, str(folder))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelFormatError(
+            f"{where}: expected its external tensors beside it: {error}"
+        ) from error

@@ -23,17 +23,15 @@ def parse_onnx(data: bytes, where: str) -> onnx.ModelProto:
 
     Raises :class:`ModelFormatError` when they are no ONNX model.
     """
+    begin = f"{len(data)} bytes that begin with {data[:16]!r}" if data else "an empty file"
+    expected = f"{where}: expected an ONNX model, a .keras archive or an HDF5 file, found {begin}"
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
-    except DecodeError:
-        raise ModelFormatError(
-            f"{where}: expected an ONNX model, found {len(data)} bytes that are none or cut short"
-        ) from None
+    except DecodeError as error:
+        raise ModelFormatError(f"{expected} ({error})") from error
     if not proto.HasField("graph") or not proto.ir_version:
-        raise ModelFormatError(
-            f"{where}: expected an ONNX model, found {len(data)} bytes without a graph"
-        )
+        raise ModelFormatError(f"{expected}, no graph in them")
     return proto
 
 
