@@ -12,9 +12,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Keras runs a few tiny frames of every network here: compiling it is the work, not running it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# The same examples on every machine and in every run; HYPOTHESIS_PROFILE=search looks for new ones.
+# The same examples on every machine and in every run; HYPOTHESIS_PROFILE=search draws many new ones.
 # No deadlines: the first example of a shape pays for the compilation of what it is compared with.
 common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", common, derandomize=True, database=None)
-settings.register_profile("search", common, max_examples=1000)
+settings.register_profile("search", common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

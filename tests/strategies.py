@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from convlstm_native import spec
 from convlstm_native.spec import Array, Function, NetworkSpec
+from hypothesis import settings
 from hypothesis import strategies as st
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign", "hard_tanh", "sparse_sigmoid")
 # Of the functions of unlimited value those that grow no faster than x and do not jump: at a jump
 # the last bit of a sum decides between two results that are both right.
 UNBOUNDED = ("relu", "elu", "selu", "gelu", "silu", "softplus", "leaky_relu", "hard_silu", "linear")
+
+
+def examples(count: int) -> settings:
+    """Decorates a property test that draws ``count`` examples, ten times as many in a search."""
+    searching = os.environ.get("HYPOTHESIS_PROFILE") == "search"
+    return settings(max_examples=10 * count if searching else count)
 
 
 def function(name: str) -> Function:

@@ -11,13 +11,14 @@ import pytest
 import reference
 from convlstm_native import spec
 from convlstm_native.spec import ACTIVATIONS, OVER_LAST_AXIS, Array, NetworkSpec
-from hypothesis import given, settings
+from hypothesis import given
 from strategies import (
     BOUNDED,
     UNBOUNDED,
     Case,
     conv_lstm,
     conv_lstm_cases,
+    examples,
     function,
     genre_net,
     networks,
@@ -61,13 +62,13 @@ def assert_same_bits(found: dict[str, Array], expected: dict[str, Array]) -> Non
 # --- against the reference -----------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(conv_lstm_cases(BOUNDED))
 def test_arguments(case: Case) -> None:
     check_case(case, "conv_lstm bounded")
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(conv_lstm_cases(UNBOUNDED))
 def test_arguments_with_unbounded_activations(case: Case) -> None:
     check_case(case, "conv_lstm unbounded")
@@ -107,7 +108,7 @@ def test_a_hundred_steps() -> None:
     check_case(Case(layer, x), "conv_lstm bounded")
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(networks())
 def test_networks(net: NetworkSpec) -> None:
     x = np.random.default_rng(0).standard_normal((2, 3, *net.inputs[0].shape)).astype(np.float32)
@@ -142,7 +143,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @keras_saves
-@settings(max_examples=40)
+@examples(40)
 @given(case=conv_lstm_cases((*BOUNDED, "relu", "elu")))
 def test_keras_file(case: Case, path: Path) -> None:
     live_keras = pytest.importorskip("live_keras")
@@ -155,7 +156,7 @@ def test_keras_file(case: Case, path: Path) -> None:
 
 
 @keras_saves
-@settings(max_examples=6)
+@examples(6)
 @given(case=conv_lstm_cases(stateful=True))
 def test_stateful_keras_file(case: Case, path: Path) -> None:
     live_keras = pytest.importorskip("live_keras")
@@ -195,7 +196,7 @@ def test_an_unknown_table_is_refused() -> None:
 # --- the same bits, however the frames come ------------------------------------------------------
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(conv_lstm_cases())
 def test_threads_do_not_change_a_bit(case: Case) -> None:
     for isa in ISAS:
@@ -248,7 +249,7 @@ def test_one_sample_drops_the_batch_axis(frames: Array) -> None:
     assert_same_bits({name: value[0] for name, value in batch.items()}, one)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(conv_lstm_cases())
 def test_samples_do_not_touch_each_other(case: Case) -> None:
     model = cn.Model(case.network())
@@ -313,7 +314,7 @@ def test_streams_of_one_model_do_not_mix(frames: Array) -> None:
     np.testing.assert_array_equal(np.stack(rows[1]), back["cat_other"])
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(conv_lstm_cases(stateful=True))
 def test_stateful_layers_go_on_from_sequence_to_sequence(case: Case) -> None:
     states: reference.States = {}

@@ -11,9 +11,9 @@ import pytest
 import reference
 from convlstm_native import spec
 from convlstm_native.spec import ACTIVATIONS, OVER_LAST_AXIS, Array, Function, NetworkSpec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strategies import batch_normalization, conv_lstm, dense
+from strategies import batch_normalization, conv_lstm, dense, examples
 from tolerances import check, check_elements
 
 ISAS = cn.available_isas()
@@ -74,7 +74,7 @@ def random(rng: np.random.Generator, frame: tuple[int, ...], steps: int = 2) -> 
 # --- layers --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(frames, st.integers(0, 2), seeds)
 def test_batch_normalization(frame: tuple[int, ...], axis: int, rng: np.random.Generator) -> None:
     axis %= len(frame)
@@ -91,7 +91,7 @@ def poolings(draw: st.DrawFn) -> tuple[spec.MaxPooling, tuple[int, ...]]:
     return spec.MaxPooling(draw(st.tuples(*sizes)), draw(strides), padding), frame
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(poolings(), seeds)
 def test_max_pooling(
     case: tuple[spec.MaxPooling, tuple[int, ...]], rng: np.random.Generator
@@ -101,7 +101,7 @@ def test_max_pooling(
     check_layer(layer, random(rng, frame) - 10, "max_pooling")
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(frames, st.integers(1, 40), st.sampled_from(("linear", "relu", "tanh")), seeds)
 def test_dense(
     frame: tuple[int, ...], units: int, activation: str, rng: np.random.Generator
@@ -110,13 +110,13 @@ def test_dense(
     check_layer(layer, random(rng, frame), "dense")
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(frames, seeds)
 def test_flatten(frame: tuple[int, ...], rng: np.random.Generator) -> None:
     check_layer(spec.Flatten(), random(rng, frame), "flatten")
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(frames, st.integers(0, 2), seeds)
 def test_slice(frame: tuple[int, ...], axis: int, rng: np.random.Generator) -> None:
     axis %= len(frame)

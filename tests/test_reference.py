@@ -7,7 +7,7 @@ import pytest
 import reference
 from convlstm_native import spec
 from convlstm_native.spec import ACTIVATIONS, Array, Function
-from hypothesis import given, settings
+from hypothesis import given
 from strategies import (
     BOUNDED,
     UNBOUNDED,
@@ -15,6 +15,7 @@ from strategies import (
     conv_lstm,
     conv_lstm_cases,
     dense,
+    examples,
     function,
 )
 from tolerances import check, check_elements
@@ -39,7 +40,7 @@ def check_against_keras(case: Case) -> None:
 # --- ConvLSTM2D ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@examples(15)
 @given(conv_lstm_cases())
 def test_conv_lstm(case: Case) -> None:
     check_against_keras(case)

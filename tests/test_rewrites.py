@@ -16,8 +16,8 @@ from convlstm_native.rewrites import (
     optimize,
 )
 from convlstm_native.spec import NetworkSpec, Node, Output
-from hypothesis import given, settings
-from strategies import batch_normalization, conv_lstm, dense, genre_net, networks
+from hypothesis import given
+from strategies import batch_normalization, conv_lstm, dense, examples, genre_net, networks
 from tolerances import check
 
 RNG = np.random.default_rng(7)
@@ -93,7 +93,7 @@ def test_a_network_that_does_not_fit_together_is_refused() -> None:
         optimize(broken)
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(networks())
 def test_rewrites_keep_outputs_and_numbers(net: NetworkSpec) -> None:
     assert_same(merge_sibling_conv_lstms(net), net)
