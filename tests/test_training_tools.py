@@ -216,7 +216,7 @@ def test_training_ends_in_an_onnx_file(tool: ModuleType, trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     assert names == {"trailers", "checkpoints", "genre.keras", "genre.onnx", "loss.png"}
     assert (trained / "loss.png").read_bytes().startswith(b"\x89PNG")
-    assert len(tool.Journal.open(trained / "checkpoints", resume=True).history) == 2
+    assert len(tool.Journal.open(options(tool, trained, resume=True)).history) == 2
     model = cn.Model.load(trained / "genre.onnx")
     assert [output.category for output in model.spec.outputs] == list(CATEGORIES)
     rules = Preprocessing((6, 6), "channels_first", "rgb", 1 / 255, (0.0,), 12.0)
@@ -249,7 +249,7 @@ def test_resumed_training_is_the_uninterrupted_one(
 
     tool.train(options(tool, tmp_path, resume=True))
     journal, reference = (
-        tool.Journal.open(work / "checkpoints", resume=True) for work in (tmp_path, trained)
+        tool.Journal.open(options(tool, work, resume=True)) for work in (tmp_path, trained)
     )
     assert journal.history == reference.history
     last, expected = (tool.keras.models.load_model(j.checkpoint(1)) for j in (journal, reference))
@@ -263,7 +263,7 @@ def test_journal_keeps_the_best_and_the_last_epoch(tool: ModuleType, tmp_path: P
         def save(self, path: Path) -> None:
             path.write_text("weights")
 
-    journal = tool.Journal.open(tmp_path, resume=False)
+    journal = tool.Journal(tmp_path, {})
     for loss in (0.5, 0.2, 0.3, 0.4):
         journal.record(Model(), {"loss": 0.1, "val_loss": loss})
     assert journal.best == 1
@@ -271,10 +271,23 @@ def test_journal_keeps_the_best_and_the_last_epoch(tool: ModuleType, tmp_path: P
     assert kept == ["epoch_0001.keras", "epoch_0003.keras"]
 
 
+def test_finished_training_is_not_overwritten(tool: ModuleType, trained: Path) -> None:
+    before = (trained / "genre.onnx").read_bytes()
+    with pytest.raises(SystemExit, match="--resume continues it"):
+        tool.train(options(tool, trained))
+    with pytest.raises(SystemExit, match=r"rate: expected 0\.002, found 0\.5"):
+        tool.train(options(tool, trained, rate=0.5, resume=True))
+    # Going on with it adds nothing, and the files come out as they were.
+    tool.train(options(tool, trained, resume=True))
+    assert (trained / "genre.onnx").read_bytes() == before
+
+
 def test_too_few_trailers(tool: ModuleType, tmp_path: Path) -> None:
     make_trailers.make_trailers(tmp_path, range(2), 2, 6, 6)
-    with pytest.raises(SystemExit, match="more than 2 trailers with labels, found 2"):
-        tool.train(options(tool, tmp_path / "work", trailers=tmp_path, validation=2))
+    for folder, found in ((tmp_path, 2), (tmp_path / "none", 0)):
+        run = options(tool, tmp_path / "work", trailers=folder, validation=2)
+        with pytest.raises(SystemExit, match=rf"more than the 2 .* found {found}"):
+            tool.train(run)
 
 
 # --- The figures ----------------------------------------------------------------------------------

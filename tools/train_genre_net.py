@@ -6,9 +6,8 @@ renders its own small trailers, trains for some minutes and leaves in build/genr
 genre.keras and genre.onnx, the network of the epoch with the lowest validation loss; loss.png, the loss of
 every epoch; and checkpoints/, from which --resume goes on after an interruption.
 
---trailers takes any folder of trailer_{id}.npy, uint8 (frames, 3, rows, cols), and labels_{id}.npy,
-(frames, 6); the last --validation ids are never trained on. --size, --frames, --count and --fps say
-what to render where that folder does not exist.
+--trailers takes a folder of trailer_{id}.npy, uint8 (frames, 3, rows, cols), and labels_{id}.npy,
+(frames, 6), in place of rendered ones. The last --validation trailers are never trained on.
 """
 
 from __future__ import annotations
@@ -37,16 +36,22 @@ class Options:
 
     work: Path = Path("build/genre_net")
     trailers: Path | None = None
-    count: int = 72
+    count: int = 136
     validation: int = 8
     frames: int = 72
     size: tuple[int, int] = (24, 24)
     fps: float = FPS
     dense: tuple[int, ...] = (512, 32)
-    epochs: int = 24
+    epochs: int = 12
     rate: float = 2e-3
     seed: int = 0
     resume: bool = False
+
+    def recipe(self) -> dict[str, Any]:
+        """All that the trained network depends on, as JSON knows it."""
+        fields = {k: v for k, v in vars(self).items() if k not in ("work", "resume")}
+        recipe: dict[str, Any] = json.loads(json.dumps(fields, default=str))
+        return recipe
 
 
 @dataclass
@@ -58,14 +63,31 @@ class Journal:
     """
 
     folder: Path
+    recipe: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
-    def open(cls, folder: Path, resume: bool) -> Journal:
-        """The journal in ``folder``, empty unless ``resume``."""
+    def open(cls, options: Options) -> Journal:
+        """The journal of a new run, or that of the run to go on with, which must have the same recipe."""
+        folder = options.work / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "training.json"
-        return cls(folder, json.loads(path.read_text()) if resume and path.exists() else [])
+        recipe = options.recipe()
+        if not path.exists():
+            return cls(folder, recipe)
+        stored = json.loads(path.read_text())
+        if not options.resume:
+            raise SystemExit(
+                f"{path}: a training is here; --resume continues it, or choose another --work"
+            )
+        differences = [
+            f"{name}: expected {stored['recipe'][name]}, found {value}"
+            for name, value in recipe.items()
+            if value != stored["recipe"][name]
+        ]
+        if differences:
+            raise SystemExit("\n".join([f"{path}: it was started otherwise", *differences]))
+        return cls(folder, recipe, stored["history"])
 
     @property
     def best(self) -> int:
@@ -77,12 +99,13 @@ class Journal:
         return self.folder / f"epoch_{epoch:04}.keras"
 
     def record(self, model: keras.Model, losses: dict[str, float]) -> None:
-        """Save ``model`` as the next epoch; keep that of the best epoch and no other."""
+        """Save ``model`` as the next epoch; keep the best one before it and no other."""
         last = len(self.history)
         self.history.append(losses)
         model.save(self.checkpoint(last))
         with replacing(self.folder / "training.json") as file:
-            file.write(json.dumps(self.history, indent=1).encode())
+            journal = {"recipe": self.recipe, "history": self.history}
+            file.write(json.dumps(journal, indent=1).encode())
         kept = {self.checkpoint(last), self.checkpoint(self.best)}
         for path in self.folder.glob("epoch_*.keras"):
             if path not in kept:
@@ -90,51 +113,40 @@ class Journal:
 
 
 class Bookkeeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows the progress of each epoch, records it, and plots the loss so far."""
+    """Moves the progress bar; records every epoch and plots the loss so far."""
 
-    def __init__(self, journal: Journal, plot: Path, total: int, console: Console) -> None:
+    def __init__(self, journal: Journal, plot: Path, bar: Progress) -> None:
         super().__init__()
         self.journal = journal
         self.plot = plot
-        self.total = total
-        self.console = console
+        self.bar = bar
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Starts a bar over the trailers of the epoch."""
-        columns = (
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
-        )
-        self.bar = Progress(
-            TextColumn(f"epoch {epoch + 1}/{self.total}"),
-            *columns,
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task("", total=self.params["steps"], loss="")
-        self.bar.start()
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Adds a task over the trailers of all epochs, those done earlier included."""
+        steps, epochs = self.params["steps"], self.params["epochs"]
+        done = steps * len(self.journal.history)
+        self.task = self.bar.add_task("training", total=steps * epochs, completed=done)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the bar."""
-        self.bar.update(self.task, completed=batch + 1, loss=f"loss {logs['loss']:.4f}")
+        """Counts a trailer."""
+        self.bar.update(self.task, advance=1, description=f"loss {logs['loss']:.4f}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Makes the epoch final."""
-        self.bar.stop()
         losses = {name: float(logs[name]) for name in ("loss", "val_loss")}
         self.journal.record(self.model, losses)
         plot_loss(self.journal.history, self.plot)
-        self.console.print(
-            f"epoch {epoch + 1}/{self.total}: "
+        self.bar.console.print(
+            f"epoch {epoch + 1}/{self.params['epochs']}: "
             f"loss {losses['loss']:.4f}, validation {losses['val_loss']:.4f}"
         )
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Leaves the terminal in order."""
-        self.bar.stop()
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with the trailers done and the time left; nothing where there is no terminal."""
+    text = TextColumn("{task.description}")
+    columns = text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def plot_loss(history: Sequence[dict[str, float]], path: Path) -> None:
@@ -153,15 +165,18 @@ def plot_loss(history: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def find_trailers(options: Options, console: Console) -> tuple[Path, list[int], list[int]]:
-    """The folder of trailers, rendered if missing, and the ids to train on and to validate with."""
-    folder = options.trailers or options.work / "trailers"
-    if options.trailers is None or not folder.exists():
+    """The folder of trailers, and the ids in it to train on and to validate with."""
+    if options.trailers is None:
+        folder, ids = options.work / "trailers", list(range(options.count))
         console.print(f"{folder}: {options.count} trailers of {options.frames} frames")
         make_trailers(folder, range(options.count), options.frames, *options.size, options.fps)
-    ids = trailer_ids(folder)
-    if len(ids) <= options.validation:
+    else:
+        folder = options.trailers
+        ids = trailer_ids(folder) if folder.is_dir() else []
+    if not 0 < options.validation < len(ids):
         raise SystemExit(
-            f"{folder}: expected more than {options.validation} trailers with labels, found {len(ids)}"
+            f"{folder}: expected trailers with labels, more than the {options.validation} to validate "
+            f"with, of which there is at least one; found {len(ids)}"
         )
     return folder, ids[: -options.validation], ids[-options.validation :]
 
@@ -182,10 +197,10 @@ def new_model(rows: int, cols: int, dense: Sequence[int], seed: int) -> keras.Mo
 def train(options: Options, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Path:
     """Run or resume a training; returns the path of its ``genre.onnx``."""
     console = Console(stderr=True)
+    journal = Journal.open(options)
     folder, training, validation = find_trailers(options, console)
     frame = np.load(folder / f"trailer_{training[0]}.npy", mmap_mode="r")[0]
     rows, cols = frame.shape[1:]
-    journal = Journal.open(options.work / "checkpoints", options.resume)
     done = len(journal.history)
     if done:
         model = keras.models.load_model(journal.checkpoint(done - 1))
@@ -197,27 +212,30 @@ def train(options: Options, callbacks: Sequence[keras.callbacks.Callback] = ()) 
         """Half a cosine from ``options.rate`` to 0: a function of the epoch, so it needs no saved state."""
         return options.rate * (1 + math.cos(math.pi * epoch / options.epochs)) / 2
 
-    model.fit(
-        TrailerSequence(folder, training, options.seed, epoch=done),
-        validation_data=TrailerSequence(folder, validation, shuffle=False),
-        initial_epoch=done,
-        epochs=options.epochs,
-        shuffle=False,  # the sequence shuffles, by its own seed
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LearningRateScheduler(rate),
-            Bookkeeper(journal, options.work / "loss.png", options.epochs, console),
-            *callbacks,
-        ],
-    )
+    with progress_bar(console) as bar:
+        model.fit(
+            TrailerSequence(folder, training, options.seed, epoch=done),
+            validation_data=TrailerSequence(folder, validation, shuffle=False),
+            initial_epoch=done,
+            epochs=options.epochs,
+            shuffle=False,  # the sequence shuffles, by its own seed
+            verbose=0,
+            callbacks=[
+                keras.callbacks.LearningRateScheduler(rate),
+                Bookkeeper(journal, options.work / "loss.png", bar),
+                *callbacks,
+            ],
+        )
     return export(journal, options, rows, cols, console)
 
 
 def export(journal: Journal, options: Options, rows: int, cols: int, console: Console) -> Path:
     """Write ``genre.keras``, made of Keras' own layers alone, and ``genre.onnx`` of the best epoch."""
     trained = keras.models.load_model(journal.checkpoint(journal.best), compile=False)
+    weights = trained.get_weights()
+    keras.utils.clear_session()  # layers are named by counters: start them anew
     model = build_genre_net(rows, cols, dense=options.dense)
-    model.set_weights(trained.get_weights())
+    model.set_weights(weights)
     saved, target = options.work / "genre.keras", options.work / "genre.onnx"
     model.save(saved)
     cn.convert(saved, target, CATEGORIES, scale=PIXEL_SCALE, color="rgb", fps=options.fps)
@@ -233,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--work", type=Path, default=default.work, help="folder of all results")
-    add("--trailers", type=Path, help="folder of trailers (WORK/trailers)")
+    add("--trailers", type=Path, help="folder of trailers; none: render them")
     add("--count", type=int, default=default.count, help="trailers to render")
     add("--validation", type=int, default=default.validation, help="trailers held back of them")
     add("--frames", type=int, default=default.frames, help="frames of a rendered trailer")
