@@ -200,10 +200,16 @@ def networks(draw: st.DrawFn) -> NetworkSpec:
 
 
 def genre_net(
-    rows: int = 24, cols: int = 36, dense_units: Sequence[int] = (16, 8, 1), seed: int = 0
+    rows: int = 24,
+    cols: int = 36,
+    dense_units: Sequence[int] = (16, 8, 1),
+    seed: int = 0,
+    *,
+    filters: tuple[int, int, int] = (20, 10, 5),
 ) -> NetworkSpec:
     """The network that scores six genres, with random weights; frames (3, rows, cols)."""
     rng = np.random.default_rng(seed)
+    first, second, branch = filters
     nodes: list[spec.Node] = []
 
     def add(name: str, layer: spec.Layer, source: str) -> str:
@@ -226,16 +232,16 @@ def genre_net(
         window = (1, size, size)
         return add(f"pool{suffix}", spec.MaxPooling(window, window, "same"), source)
 
-    value = stage("_1", "trailer_input", 3, 20, "hard_sigmoid")
+    value = stage("_1", "trailer_input", 3, first, "hard_sigmoid")
     value = pool("_1", add("norm_1", batch_normalization(rng, 2, cols), value), 2)
     half = -(-cols // 2)
-    value = stage("_2", value, 20, 10, "sigmoid")
+    value = stage("_2", value, first, second, "sigmoid")
     trunk = pool("_2", add("norm_2", batch_normalization(rng, 2, half), value), 3)
     outputs = []
     for category in ("comedy", "action", "terror", "thriller", "musical", "other"):
-        value = pool(f"_{category}", stage(f"_{category}", trunk, 10, 5, "sigmoid"), 2)
+        value = pool(f"_{category}", stage(f"_{category}", trunk, second, branch, "sigmoid"), 2)
         value = add(f"flatten_{category}", spec.Flatten(), value)
-        size = 5 * -(-rows // 12) * -(-cols // 12)
+        size = branch * -(-rows // 12) * -(-cols // 12)
         for k, units in enumerate(dense_units):
             last = k == len(dense_units) - 1
             name = f"cat_{category}" if last else f"dense_{category}_{k}"
