@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import run
+from convlstm_native import demo
 from convlstm_native.demo import Demo
 from convlstm_native.report import timeline
 from convlstm_native.trailers import CATEGORIES, Scene, Trailer, scene_labels
@@ -30,6 +31,14 @@ def test_timeline() -> None:
         "action       ",
         "terror   @@@@",
     ]
+
+
+def test_the_network_knows_its_genres() -> None:
+    shown = demo.run()
+    assert {scene.genre for scene in shown.trailer.scenes} == set(CATEGORIES)
+    assert shown.accuracy > shown.majority + 0.4
+    for genre in shown.genres():
+        assert genre.mean_inside > genre.mean_outside + 0.4
 
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

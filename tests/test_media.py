@@ -185,6 +185,7 @@ def test_colour_order(tmp_path: Path) -> None:
         (25.0, list(range(12))),
         (12.5, [0, 2, 4, 6, 8, 10]),
         (10.0, [0, 2, 5, 7, 10]),
+        (11.0, [0, 2, 4, 6, 9, 11]),
         (50.0, [i // 2 for i in range(24)]),
     ],
 )

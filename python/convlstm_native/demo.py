@@ -12,8 +12,9 @@ from convlstm_native import trailers
 from convlstm_native.media import FrameFormat
 from convlstm_native.model import Model, demo_model
 
-# Far from the seeds of any trailer that the shipped network was trained on.
-SEED = 2_000_000
+# Held out: far from the seeds of the trailers that the shipped network was trained on. The first one
+# from 2,000,000 on whose trailer of 240 frames has all six genres.
+SEED = 2_000_005
 
 
 @dataclass(frozen=True)

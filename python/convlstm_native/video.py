@@ -6,6 +6,7 @@ The only file that knows PyAV's containers.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 # A decoder thread costs a frame of memory each; two keep ahead of any network worth running.
 DECODER_THREADS = 2
-# Containers round time stamps (Matroska to 1 ms), so a picture may come this part of a tick late.
-LATE = 0.1
+# Seconds that a picture may come after a tick and still count as there: containers round time
+# stamps, Matroska to 1 ms, both the picture's and the first one's.
+LATE = 0.0015
 
 
 @contextlib.contextmanager
@@ -74,7 +76,7 @@ def expected_pictures(path: Path, fps: float | None) -> int | None:
     with _open_video(path) as (_, stream):
         end = _stated_end(stream)
         if fps is not None:
-            return None if end is None else round(end * fps)
+            return None if end is None else math.ceil((end - LATE) * fps)
         return stream.frames or None
 
 
@@ -162,10 +164,10 @@ def _sampled(pictures: Iterator[Shown], fps: float | None) -> Iterator[tuple[flo
     tick = 0
     held: Shown | None = None
     for shown in pictures:
-        while held is not None and tick + LATE < shown[0] * fps:
+        while held is not None and tick / fps + LATE < shown[0]:
             yield held[0], held[2]
             tick += 1
         held = shown
-    while held is not None and (tick == 0 or tick + LATE < held[1] * fps):
+    while held is not None and (tick == 0 or tick / fps + LATE < held[1]):
         yield held[0], held[2]
         tick += 1
