@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -266,16 +265,23 @@ def test_an_interrupt_leaves_nothing_behind(
     assert sorted(tmp_path.iterdir()) == before
 
 
+# Not by preexec_fn, which forks this process: libraries with threads of their own warn of that.
+LIMITED = """\
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+runpy.run_module("convlstm_native", run_name="__main__")
+"""
+
+
 def test_a_full_disk_is_one_message(model: Path, trailers: list[Path], tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk."""
     (tmp_path / "s.csv").write_text("old")
     before = sorted(tmp_path.iterdir())
     done = subprocess.run(
-        command("score", model, *trailers, "-o", tmp_path / "s.csv"),
+        [sys.executable, "-c", LIMITED, "score", model, *trailers, "-o", tmp_path / "s.csv"],
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     )
     assert done.returncode == 2
     assert "convlstm-native: " in done.stderr
