@@ -1,0 +1,125 @@
+"""Sound Keras files of networks that are not run here: every problem is listed by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from convlstm_native.errors import UnsupportedModelError
+from convlstm_native.readers import read
+from keras import layers
+from keras_files import arguments, edited, saved
+
+# Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def problems(source: bytes | Path) -> tuple[str, ...]:
+    with pytest.raises(UnsupportedModelError) as caught:
+        read(source)
+    assert all(problem in str(caught.value) for problem in caught.value.problems)
+    return caught.value.problems
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    def edit(config: dict[str, Any]) -> None:
+        cell = arguments(config, "cell")
+        cell["padding"] = "causal"
+        cell["activation"] = "sparsemax"
+        cell["new_argument"] = 3
+        config["config"]["layers"][-1]["class_name"] = "Conv3DTranspose"
+        arguments(config, "rows")["axis"] = [1, 2]
+
+    found = problems(edited(edit))
+    assert len(found) == 5
+    for what in ("padding", "'sparsemax'", "new_argument", "Conv3DTranspose 'mix'", "axis"):
+        assert any(what in problem for problem in found), what
+
+
+def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
+    def make_lambda(config: dict[str, Any]) -> None:
+        config["config"]["layers"][4].update(class_name="Lambda")
+
+    (problem,) = problems(edited(make_lambda))
+    assert problem.startswith("Lambda 'drop'")
+    assert "never run" in problem
+
+    def register(config: dict[str, Any]) -> None:
+        config["config"]["layers"][4].update(registered_name="mine>Dropout")
+
+    assert "custom Python code" in problems(edited(register))[0]
+
+    def other_module(config: dict[str, Any]) -> None:
+        config["config"]["layers"][4].update(module="my.layers")
+
+    assert "custom Python code" in problems(edited(other_module))[0]
+
+    def function(config: dict[str, Any]) -> None:
+        code = {"class_name": "__lambda__", "config": {"value": "4wAAAA"}}
+        arguments(config, "cell")["activation"] = code
+
+    (problem,) = problems(edited(function))
+    assert "ConvLSTM2D 'cell': activation" in problem
+    assert "never run" in problem
+
+
+def test_nested_and_subclassed_models_are_refused(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(1, 2)], name="inner")
+    frames = keras.Input((4, 5, 5, 1))
+    model = keras.Model(frames, layers.Flatten()(inner(frames)))
+    (problem,) = problems(saved(model, tmp_path))
+    assert problem.startswith("Sequential 'inner'")
+
+    def subclass(config: dict[str, Any]) -> None:
+        config["class_name"] = "Forecaster"
+
+    assert "'Forecaster'" in problems(edited(subclass))[0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, -4, -5])
+def test_normalization_over_batch_or_time_is_refused(axis: int) -> None:
+    def edit(config: dict[str, Any]) -> None:
+        arguments(config, "rows")["axis"] = axis
+
+    (problem,) = problems(edited(edit))
+    assert problem.startswith("BatchNormalization 'rows': axis: expected")
+    assert f"found {axis}" in problem
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda x: layers.MaxPooling3D((2, 1, 1))(x), "MaxPooling3D 'it': pool_size, strides"),
+        (lambda x: layers.MaxPooling3D((1, 2, 2), (2, 2, 2))(x), "over time"),
+        (lambda x: layers.Flatten()(x), "flattening time"),
+        (lambda x: layers.Softmax(axis=2)(x), "axis: expected the last one"),
+        (
+            lambda x: layers.TimeDistributed(layers.Flatten(data_format="channels_first"))(x),
+            "'channels_first'",
+        ),
+        (lambda x: layers.Dropout(0.5)(x, training=True), "training"),
+        (lambda x: layers.AveragePooling3D((1, 2, 2))(x), "AveragePooling3D 'it'"),
+        (lambda x: layers.Add()([x, x]), "Add 'it'"),
+        (lambda x: layers.TimeDistributed(layers.Conv2D(1, 1))(x), "Conv2D 'it'"),
+    ],
+)
+def test_unsupported_use_is_named(
+    build: Callable[[Any], Any], message: str, tmp_path: Path
+) -> None:
+    frames = keras.Input((4, 6, 6, 2))
+    y = build(frames)
+    y._keras_history.operation.name = "it"
+    (problem,) = problems(saved(keras.Model(frames, y), tmp_path))
+    assert message in problem
+    assert "'it'" in problem
+
+
+def test_open_spatial_axes_are_refused(tmp_path: Path) -> None:
+    frames = keras.Input((4, None, None, 2), name="frames")
+    model = keras.Model(frames, layers.MaxPooling3D((1, 2, 2))(frames))
+    (problem,) = problems(saved(model, tmp_path))
+    assert problem.startswith("input 'frames'")
+    assert "[2, 3]" in problem
