@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from convlstm_native.cli import app
 from convlstm_native.spec import (
-    ConvLSTM2D,
-    Dense,
     Flatten,
     Input,
     NetworkSpec,
@@ -17,6 +15,7 @@ from convlstm_native.spec import (
     Output,
     Preprocessing,
 )
+from strategies import conv_lstm, dense
 from typer.testing import CliRunner, Result
 
 ROWS, COLS, FPS = 48, 64, 25
@@ -57,7 +56,7 @@ def cut(source: Path, target: Path, part: float) -> Path:
     return target
 
 
-def genre_network(
+def scoring_network(
     size: int = 16,
     categories: Iterable[str] = ("calm", "wild"),
     preprocessing: Preprocessing | None = None,
@@ -65,19 +64,8 @@ def genre_network(
 ) -> NetworkSpec:
     """A small network with random weights: one score a category, a frame or a clip."""
     rng = np.random.default_rng(0)
-
-    def weights(*shape: int) -> np.ndarray:
-        return (rng.standard_normal(shape) * 0.2).astype(np.float32)
-
-    cell = ConvLSTM2D(
-        filters=2,
-        kernel_size=(3, 3),
-        kernel=weights(8, 3, 3, 3),
-        recurrent_kernel=weights(8, 2, 3, 3),
-        bias=weights(8),
-        padding="same",
-        data_format="channels_first",
-        return_sequences=sequences,
+    cell = conv_lstm(
+        rng, 3, 2, padding="same", data_format="channels_first", return_sequences=sequences
     )
     nodes = [
         Node("cell", cell, ("frames",), ("h",)),
@@ -85,8 +73,7 @@ def genre_network(
     ]
     outputs = []
     for name in categories:
-        dense = Dense(weights(2 * size * size, 1), weights(1))
-        nodes.append(Node(f"cat_{name}", dense, ("f",), (f"y_{name}",)))
+        nodes.append(Node(f"cat_{name}", dense(rng, 2 * size * size, 1), ("f",), (f"y_{name}",)))
         outputs.append(Output(f"cat_{name}", f"y_{name}", name))
     inputs = (Input("frames", (3, size, size), True, preprocessing),)
     return NetworkSpec("small", inputs, tuple(nodes), tuple(outputs))

@@ -17,7 +17,7 @@ from pathlib import Path
 import convlstm_native as cn
 import numpy as np
 import pytest
-from clips import cut, genre_network, gray_levels, run, write_video
+from clips import cut, gray_levels, run, scoring_network, write_video
 from convlstm_native.onnx_writer import to_onnx
 from convlstm_native.readers import read
 from convlstm_native.spec import Preprocessing
@@ -35,7 +35,7 @@ def command(*arguments: str | Path) -> list[str]:
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     rules = Preprocessing((SIZE, SIZE), scale=1 / 255)
-    path.write_bytes(to_onnx(genre_network(SIZE, preprocessing=rules)).SerializeToString())
+    path.write_bytes(to_onnx(scoring_network(SIZE, preprocessing=rules)).SerializeToString())
     return path
 
 
@@ -113,7 +113,7 @@ def test_scores_are_those_of_predict(model: Path, trailers: list[Path], tmp_path
 
 def test_scores_of_whole_clips(trailers: list[Path], tmp_path: Path) -> None:
     rules = Preprocessing((SIZE, SIZE))
-    spec = genre_network(SIZE, preprocessing=rules, sequences=False)
+    spec = scoring_network(SIZE, preprocessing=rules, sequences=False)
     (tmp_path / "clips.onnx").write_bytes(to_onnx(spec).SerializeToString())
     result = run("score", tmp_path / "clips.onnx", *trailers, "-o", tmp_path / "s.csv")
     assert result.exit_code == 0
@@ -319,7 +319,7 @@ def test_convert_keeps_what_is_not_given(model: Path, tmp_path: Path) -> None:
 
 def test_convert_of_a_model_without_metadata_starts_from_the_defaults(tmp_path: Path) -> None:
     source = tmp_path / "plain.onnx"
-    source.write_bytes(to_onnx(genre_network(SIZE)).SerializeToString())
+    source.write_bytes(to_onnx(scoring_network(SIZE)).SerializeToString())
     assert run("convert", source, tmp_path / "t.onnx", "--scale", "0.25").exit_code == 0
     rules = Preprocessing((SIZE, SIZE), scale=0.25)
     assert read(tmp_path / "t.onnx").inputs[0].preprocessing == rules

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import COLS, FPS, ROWS, cut, genre_network, gray_levels, write_video
+from clips import COLS, FPS, ROWS, cut, gray_levels, scoring_network, write_video
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.media import FrameFormat, expected_frames, read_frames
 from convlstm_native.spec import Preprocessing
@@ -324,7 +324,7 @@ def test_empty_folder(tmp_path: Path) -> None:
 
 
 def test_metadata_must_fit_the_network() -> None:
-    fits = genre_network(16, preprocessing=Preprocessing((16, 16)))
+    fits = scoring_network(16, preprocessing=Preprocessing((16, 16)))
     assert FrameFormat.of(fits).shape == (3, 16, 16)
     for wrong in (
         Preprocessing((8, 16)),
@@ -333,4 +333,4 @@ def test_metadata_must_fit_the_network() -> None:
         Preprocessing((16, 16), mean=(1.0, 2.0)),
     ):
         with pytest.raises(UnsupportedModelError, match="preprocessing metadata: expected"):
-            FrameFormat.of(genre_network(16, preprocessing=wrong))
+            FrameFormat.of(scoring_network(16, preprocessing=wrong))

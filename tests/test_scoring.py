@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import cut, genre_network, gray_levels, write_video
+from clips import cut, gray_levels, scoring_network, write_video
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.scoring import read_scores, score_files, summarize
 from convlstm_native.scoring.atomic import replacing
@@ -32,7 +32,7 @@ def fake_spec(per_clip: bool) -> NetworkSpec:
         nodes.append(Node(name, dense, ("f",), (name,)))
     outputs = [Output("mean", "mean"), Output("pair", "pair")]
     if per_clip:
-        last = genre_network(SIZE, ["clip"], sequences=False)
+        last = scoring_network(SIZE, ["clip"], sequences=False)
         cell, flat, dense = last.nodes
         nodes += [cell, Node("clip_flat", flat.layer, ("h",), ("g",))]
         nodes.append(Node("clip", dense.layer, ("g",), ("clip",)))
