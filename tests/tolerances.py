@@ -1,8 +1,9 @@
 """How far float32 results may lie from the float64 reference: one table, a reason a line.
 
 A difference counts relative to the largest magnitude in the reference, because every sum mixes
-elements of that magnitude and the small elements of a frame inherit its rounding. ``EPS`` is the
-spacing of float32 at one. Only the two functions below compare.
+elements of that magnitude and the small elements of a frame inherit its rounding. Where terms may
+cancel, the largest term counts instead. ``EPS`` is the spacing of float32 at one. Only the two
+functions below compare.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ TOLERANCES: dict[str, float] = {
 }
 
 
-def check(found: NDArray[Any], expected: NDArray[Any], operation: str) -> None:
+def check(
+    found: NDArray[Any], expected: NDArray[Any], operation: str, largest_term: float = 0.0
+) -> None:
     """Fails unless ``found`` has the shape of ``expected`` and its numbers within the tolerance."""
     assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
-    scale = float(np.abs(expected).max(initial=0.0))
+    scale = float(np.abs(expected).max(initial=largest_term))
     worst = float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
     allowed = TOLERANCES[operation] * max(scale, np.finfo(np.float32).tiny)
     assert worst <= allowed, (
