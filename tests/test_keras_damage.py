@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
 import numpy as np
 import pytest
 from convlstm_native.errors import ModelFormatError
 from convlstm_native.readers import read
 from damage import outcome
-from keras import layers
-from keras_files import GOLDEN, arguments, edited, h5_copy, members, pack
+from keras_files import GOLDEN, ZEROS, arguments, edited, h5_copy, members, pack
 
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -79,8 +77,9 @@ def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_alone_are_no_model(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
     frames = keras.Input((4, 5, 5, 1))
-    model = keras.Model(frames, layers.ConvLSTM2D(1, 2)(frames))
+    model = keras.Model(frames, keras.layers.ConvLSTM2D(1, 2, **ZEROS)(frames))
     path = tmp_path / "model.weights.h5"
     model.save_weights(path)
     fails(path, "model_config", "weights alone")

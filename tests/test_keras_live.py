@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import reference
@@ -14,9 +13,11 @@ from convlstm_native import spec
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers import read
 from convlstm_native.spec import NetworkSpec
-from keras import layers
-from keras_files import TOLERANCE, arguments, edited, layer, members, pack, saved
+from keras_files import TOLERANCE, ZEROS, arguments, edited, layer, members, pack, saved
 from same_spec import assert_same_spec
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
 
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -89,35 +90,38 @@ CELLS: dict[str, dict[str, Any]] = {
 )
 def test_convlstm2d_arguments(case: str, suffix: str, tmp_path: Path) -> None:
     frames = keras.Input((4, 8, 7, 3) if "first" not in case else (4, 3, 8, 7), name="frames")
-    model = keras.Model(frames, layers.ConvLSTM2D(**CELLS[case])(frames))
+    model = keras.Model(frames, layers.ConvLSTM2D(**CELLS[case], **ZEROS)(frames))
     assert_agrees(model, saved(model, tmp_path, suffix))
 
 
 def test_activations_of_keras() -> None:
     """Every activation that Keras knows is read, but for three."""
     known = [fn.__name__ for fn in keras.src.activations.ALL_OBJECTS]
-    refused = set()
-    values = np.linspace(-4, 4, 41, dtype=np.float32)
+    functions, refused = {}, set()
     for name in known:
 
         def edit(config: dict[str, Any], name: str = name) -> None:
             arguments(config, "mix")["layer"]["config"]["activation"] = name
 
         try:
-            function = layer(read(edited(edit)), "mix").activation
+            functions[name] = layer(read(edited(edit)), "mix").activation
         except UnsupportedModelError:
             refused.add(name)
-            continue
-        want = keras.activations.get(name)(values)
-        have = reference.activation(function, values.astype(np.float64))
-        np.testing.assert_allclose(have, want, rtol=0, atol=TOLERANCE, err_msg=name)
     # glu halves the axis, sparsemax sorts it, threshold has no default arguments
     assert refused == {"glu", "sparsemax", "threshold"}
+    # All in one model: compiled one by one they take most of the time of this file.
+    x = keras.Input((41,))
+    model = keras.Model(x, [layers.Activation(name)(x) for name in functions])
+    values = np.linspace(-4, 4, 41, dtype=np.float32)[np.newaxis]
+    wanted = model.predict_on_batch(values)
+    for (name, function), want in zip(functions.items(), wanted, strict=True):
+        have = reference.activation(function, values.astype(np.float64))
+        np.testing.assert_allclose(have, want, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
 def test_sequential_with_and_without_input_layer(tmp_path: Path) -> None:
     stack = [
-        layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True),
+        layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True, **ZEROS),
         layers.SpatialDropout3D(0.3),
         layers.BatchNormalization(axis=3),
         layers.MaxPooling3D((1, 2, 2)),
@@ -145,7 +149,7 @@ def test_sequential_with_and_without_input_layer(tmp_path: Path) -> None:
 def test_pooling_runs_over_the_axes_that_keras_means(tmp_path: Path) -> None:
     frames = keras.Input((None, 3, 6, 8), name="frames")
     over_channels = layers.MaxPooling3D((3, 2, 1), strides=(1, 3, 2), data_format="channels_first")
-    last = layers.ConvLSTM2D(2, 3, data_format="channels_first")(frames)
+    last = layers.ConvLSTM2D(2, 3, data_format="channels_first", **ZEROS)(frames)
     single = layers.MaxPooling2D((2, 3), data_format="channels_first", padding="same")(last)
     inner = layers.TimeDistributed(layers.MaxPooling2D((1, 2), data_format="channels_last"))
     model = keras.Model(frames, [over_channels(frames), inner(frames), single])
@@ -156,7 +160,7 @@ def test_pooling_runs_over_the_axes_that_keras_means(tmp_path: Path) -> None:
 
 def test_repeated_and_named_outputs(tmp_path: Path) -> None:
     frames = keras.Input((4, 5, 5, 1), name="frames")
-    y, h, c = layers.ConvLSTM2D(1, 3, return_state=True, name="cell")(frames)
+    y, h, c = layers.ConvLSTM2D(1, 3, return_state=True, name="cell", **ZEROS)(frames)
     several = keras.Model(frames, [y, h, c])
     names = [output.name for output in read(saved(several, tmp_path)).outputs]
     assert names == ["cell", "cell_1", "cell_2"]
@@ -167,7 +171,7 @@ def test_repeated_and_named_outputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "bfloat16"])
 def test_precision_policies_run_in_float32_with_a_note(policy: str, tmp_path: Path) -> None:
     frames = keras.Input((4, 5, 5, 2), name="frames")
-    cell_layer = layers.ConvLSTM2D(2, 3, dtype=policy, recurrent_initializer="zeros", name="cell")
+    cell_layer = layers.ConvLSTM2D(2, 3, dtype=policy, name="cell", **ZEROS)
     model = keras.Model(frames, cell_layer(frames))
     network = read(saved(model, tmp_path))
     assert network.notes == (f"layers cell: precision policy '{policy}' is run in float32",)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import pytest
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers import read
-from keras import layers
-from keras_files import arguments, edited, saved
+from keras_files import ZEROS, arguments, edited, saved
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
 
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -67,7 +68,9 @@ def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
 
 
 def test_nested_and_subclassed_models_are_refused(tmp_path: Path) -> None:
-    inner = keras.Sequential([keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(1, 2)], name="inner")
+    inner = keras.Sequential(
+        [keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(1, 2, **ZEROS)], name="inner"
+    )
     frames = keras.Input((4, 5, 5, 1))
     model = keras.Model(frames, layers.Flatten()(inner(frames)))
     (problem,) = problems(saved(model, tmp_path))
