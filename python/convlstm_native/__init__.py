@@ -6,7 +6,7 @@
 ['cat_comedy', 'cat_action']
 """
 
-from convlstm_native.conversion import convert_with_metadata as convert
+from convlstm_native.conversion import convert
 from convlstm_native.errors import (
     ConvLSTMError,
     InputError,

@@ -21,8 +21,8 @@ import typer
 from rich.console import Console
 
 import convlstm_native as cn
+from convlstm_native import conversion
 from convlstm_native import report as text
-from convlstm_native.conversion import convert_with_metadata
 from convlstm_native.errors import ConvLSTMError
 from convlstm_native.media import FrameFormat
 from convlstm_native.progress import score_progress
@@ -133,7 +133,7 @@ def convert(
         "fps": fps,
     }
     rules = {name: value for name, value in given.items() if value is not None}
-    convert_with_metadata(source, target, category or (), **rules)
+    conversion.convert(source, target, category or (), **rules)
 
 
 def _numbers(

@@ -15,7 +15,7 @@ from convlstm_native.scoring.atomic import replacing
 from convlstm_native.spec import NetworkSpec, Preprocessing
 
 
-def convert_with_metadata(
+def convert(
     source: str | Path, target: str | Path, categories: Sequence[str] = (), **rules: Any
 ) -> NetworkSpec:
     """Write ``source`` as portable ONNX to ``target``; returns the network as written.

@@ -177,8 +177,9 @@ class ConvLSTM2D(Layer):
     ``initial_state`` is set, the singles h and c. Outputs: y, a sequence, or the single of the last
     step without ``return_sequences``; then the singles h and c with ``return_state``.
 
-    ``kernel`` is ``(4 * filters, C, kh, kw)``, ``recurrent_kernel`` ``(4 * filters, filters / groups, kh, kw)``,
-    ``bias`` ``(4 * filters,)`` (zeros where Keras has none), gates i, f, c, o.
+    ``kernel`` is ``(4 * filters, C, kh, kw)``, ``recurrent_kernel``
+    ``(4 * filters, filters / groups, kh, kw)``, ``bias`` ``(4 * filters,)`` (zeros where Keras has none),
+    gates i, f, c, o.
 
     ``groups``, ``norm`` and ``pool`` are set by the rewrites alone, never by a reader: ``groups`` sibling
     layers in one whose states do not mix (output = their filters one after another), and the normalization
