@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,6 +217,21 @@ def test_equal_layers_that_return_or_keep_a_state_are_no_siblings() -> None:
         )
         net = network(*nodes, outputs=("a", "b"))
         assert merge_sibling_conv_lstms(net) == net
+
+
+def test_layers_that_were_merged_before_are_left_alone() -> None:
+    layers = [cell(filters=4) for _ in "ab"]
+    grouped = [
+        replace(layer, groups=2, recurrent_kernel=layer.recurrent_kernel[:, :2]) for layer in layers
+    ]
+    net = network(node("a", grouped[0]), node("b", grouped[1]), outputs=("a", "b"))
+    assert optimize(net) == net
+
+
+def test_layers_that_were_fused_before_are_left_alone() -> None:
+    pooled = replace(cell(), pool=POOL)
+    net = network(node("a", pooled), node("pool", POOL, "a"), outputs=("pool",))
+    assert optimize(net) == net
 
 
 def test_merged_names_avoid_names_in_use() -> None:
