@@ -316,3 +316,35 @@ def test_shuffling_keeps_every_frame_in_its_scene() -> None:
     assert (shuffled != frames.ravel()).mean() > 0.8
     np.testing.assert_array_equal(np.sort(shuffled[:40]), np.arange(40))
     np.testing.assert_array_equal(np.sort(shuffled[40:]), np.arange(40, 100))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> evaluate_genre_net.Figures:
+    """Figures of the network in the package, on trailers that it has never seen."""
+    model = cn.Model.load(cn.demo_model())
+    return evaluate_genre_net.measure(model, range(2_000_000, 2_000_012), 120)
+
+
+def test_shipped_network_is_small() -> None:
+    assert Path(cn.demo_model()).stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("genre", CATEGORIES)
+def test_shipped_network_knows_every_genre(shipped: evaluate_genre_net.Figures, genre: str) -> None:
+    # The errors of always saying "no" are as many as the genre has frames.
+    assert 1 - shipped.accuracy(genre, shipped.scores) < shipped.share(genre) / 2
+    assert shipped.accuracy(genre, shipped.scores) > 0.9
+
+
+@pytest.mark.parametrize("pair", evaluate_genre_net.PAIRS)
+def test_shipped_network_needs_time_for_every_pair(
+    shipped: evaluate_genre_net.Figures, pair: tuple[str, str]
+) -> None:
+    in_order = shipped.pair_accuracy(pair, shipped.scores)
+    assert in_order > 0.85
+    assert shipped.pair_accuracy(pair, shipped.shuffled) < in_order - 0.1
+
+
+def test_shipped_network_needs_time(shipped: evaluate_genre_net.Figures) -> None:
+    assert shipped.overall(shipped.scores) > 0.85
+    assert shipped.overall(shipped.shuffled) < shipped.overall(shipped.scores) - 0.2
