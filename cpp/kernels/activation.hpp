@@ -7,7 +7,7 @@ namespace cn {
 // A function of one float with up to three parameters.
 //   linear        x
 //   relu          max(0, x)
-//   leaky_relu    x >= p2 ? min(x, p1) : p0 * (x - p2)   (slope, max value, threshold)
+//   leaky_relu    x > p2 ? min(x, p1) : p0 * (x - p2)   (slope, max value, threshold)
 //   hard_sigmoid  clip(p0 * x + p1, 0, 1)
 //   hard_silu     x * hard_sigmoid(x)
 //   sigmoid       1 / (1 + exp(-x))

@@ -50,7 +50,7 @@ inline V leaky_relu(const Activation& f, V x) {
   const V bounded = V::max(V::broadcast(-3.402823466e+38F), x);
   const V below = V::broadcast(f.p[0]) * (bounded - V::broadcast(f.p[2]));
   const V above = V::min(V::broadcast(f.p[1]), x);
-  return V::where_ge(x, V::broadcast(f.p[2]), above, below);
+  return V::where_ge(V::broadcast(f.p[2]), x, below, above);
 }
 
 template <class V>
