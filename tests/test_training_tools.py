@@ -26,9 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 def test_trailers_on_disk_are_the_rendered_ones(tmp_path: Path) -> None:
     make_trailers.main([str(tmp_path), "--count=2", "--frames=30", "--size=12x20", "--seed=5"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "labels_5.npy",
-        "labels_6.npy",
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npy")) == [
+        "labels/5.npy",
+        "labels/6.npy",
         "trailer_5.npy",
         "trailer_6.npy",
     ]
@@ -37,7 +37,7 @@ def test_trailers_on_disk_are_the_rendered_ones(tmp_path: Path) -> None:
         frames = np.load(tmp_path / f"trailer_{seed}.npy")
         assert frames.dtype == np.uint8
         np.testing.assert_array_equal(frames, expected.frames)
-        np.testing.assert_array_equal(np.load(tmp_path / f"labels_{seed}.npy"), expected.labels)
+        np.testing.assert_array_equal(np.load(tmp_path / f"labels/{seed}.npy"), expected.labels)
 
 
 def test_interrupted_trailer_leaves_no_file(
@@ -50,7 +50,7 @@ def test_interrupted_trailer_leaves_no_file(
     monkeypatch.setattr(make_trailers, "iter_frames", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_trailers.write_trailer(tmp_path, 0, 5, 8, 8)
-    assert [path.name for path in tmp_path.iterdir()] == ["labels_0.npy"]
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["0.npy"]
 
 
 def test_long_trailer_is_written_in_little_memory(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_one_trailer_is_read_at_a_time(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_trailers.make_trailers(tmp_path, range(3, 8), 6, 8, 10)
-    (tmp_path / "labels_5.npy").unlink()
+    (tmp_path / "labels/5.npy").unlink()
     ids = tool.trailer_ids(tmp_path)
     assert ids == [3, 4, 6, 7]
     read: list[str] = []
@@ -183,7 +183,7 @@ def test_one_trailer_is_read_at_a_time(
     sequence = tool.TrailerSequence(tmp_path, ids, shuffle=False)
     assert read == []
     frames, labels = sequence[2]
-    assert read == ["trailer_6.npy", "labels_6.npy"]
+    assert read == ["trailer_6.npy", "6.npy"]
     expected = render(6, 6, 8, 10)
     np.testing.assert_allclose(frames, expected.frames[np.newaxis] / 255, rtol=1e-6)
     assert frames.dtype == np.float32

@@ -18,6 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import fast_layers
 import keras
+from make_trailers import labels_path
 
 __all__ = ["PIXEL_SCALE", "TrailerSequence", "build_genre_net", "keras", "trailer_ids"]
 
@@ -88,7 +89,7 @@ def trailer_ids(folder: Path) -> list[int]:
     """Ids of the trailers in ``folder`` that have both their frames and their labels, in order."""
     ids = (re.fullmatch(r"trailer_(\d+)\.npy", path.name) for path in folder.iterdir())
     found = sorted(int(match[1]) for match in ids if match)
-    return [i for i in found if (folder / f"labels_{i}.npy").exists()]
+    return [i for i in found if labels_path(folder, i).exists()]
 
 
 class TrailerSequence(keras.utils.PyDataset):  # type: ignore[misc]
@@ -119,7 +120,7 @@ class TrailerSequence(keras.utils.PyDataset):  # type: ignore[misc]
             order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
         trailer = self.ids[order[index]]
         frames = np.load(self.folder / f"trailer_{trailer}.npy", mmap_mode="r")
-        labels = np.load(self.folder / f"labels_{trailer}.npy").astype(np.float32)
+        labels = np.load(labels_path(self.folder, trailer)).astype(np.float32)
         pixels = np.multiply(frames, np.float32(PIXEL_SCALE), dtype=np.float32)
         return pixels[np.newaxis], tuple(labels.T[:, np.newaxis, :, np.newaxis])
 

@@ -2,7 +2,7 @@
 
     python tools/make_trailers.py trailers --count 10 --frames 96 --size 48
 
-writes trailers/trailer_{id}.npy, uint8 (frames, 3, rows, cols) in RGB, and trailers/labels_{id}.npy,
+writes trailers/trailer_{id}.npy, uint8 (frames, 3, rows, cols) in RGB, and trailers/labels/{id}.npy,
 float32 (frames, 6). The id is the seed, so that a set can be extended later and stays the same.
 """
 
@@ -31,7 +31,8 @@ def write_trailer(
     mp4: bool = False,
 ) -> None:
     """Write the trailer of ``seed`` frame by frame: memory does not grow with its length."""
-    with replacing(folder / f"labels_{seed}.npy") as file:
+    labels_path(folder, seed).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(labels_path(folder, seed)) as file:
         np.save(file, scene_labels(plan_scenes(seed, frames, fps)))
     with replacing(folder / f"trailer_{seed}.npy") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (frames, 3, rows, cols)}
@@ -41,6 +42,11 @@ def write_trailer(
     if mp4:
         with replacing(folder / f"trailer_{seed}.mp4") as file:
             write_video(file, iter_frames(seed, frames, rows, cols, fps), rows, cols, fps)
+
+
+def labels_path(folder: Path, trailer: int) -> Path:
+    """Where the labels of a trailer lie: apart, so that ``folder/*.npy`` are trailers alone."""
+    return folder / "labels" / f"{trailer}.npy"
 
 
 def write_video(file: IO[bytes], frames: Iterable[Frame], rows: int, cols: int, fps: float) -> None:
@@ -68,7 +74,6 @@ def make_trailers(
     mp4: bool = False,
 ) -> None:
     """Write one trailer for each of ``seeds`` into ``folder``, which is made when it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
     bar = Console(stderr=True)
     for seed in track(seeds, "Rendering trailers", console=bar, disable=not bar.is_terminal):
         write_trailer(folder, seed, frames, rows, cols, fps, mp4)

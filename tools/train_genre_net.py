@@ -6,7 +6,7 @@ renders its own small trailers, trains for some minutes and leaves in build/genr
 genre.keras and genre.onnx, the network of the epoch with the lowest validation loss; loss.png, the loss of
 every epoch; and checkpoints/, from which --resume goes on after an interruption.
 
---trailers takes a folder of trailer_{id}.npy, uint8 (frames, 3, rows, cols), and labels_{id}.npy,
+--trailers takes a folder of trailer_{id}.npy, uint8 (frames, 3, rows, cols), and labels/{id}.npy,
 (frames, 6), in place of rendered ones. The last --validation trailers are never trained on.
 """
 
