@@ -14,6 +14,9 @@ import onnxruntime
 import pytest
 from convlstm_native.trailers import CATEGORIES
 
+# Keras needs a minute on two idle cores.
+pytestmark = pytest.mark.timeout(900)
+
 FRAMES = 8
 TOLERANCE = 1e-4  # absolute; the scores are of size 1
 

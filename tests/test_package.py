@@ -9,9 +9,8 @@ import subprocess
 import sys
 import textwrap
 
-import pytest
-
 import convlstm_native as cn
+import pytest
 
 FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "onnxruntime", "openvino")
 
@@ -61,7 +60,7 @@ def test_environment_chooses_the_kernels() -> None:
 
 
 def test_unknown_kernels_are_refused() -> None:
-    with pytest.raises(cn.InputError, match="isa: expected one .*scalar.*, found 'sse9'"):
+    with pytest.raises(cn.InputError, match=r"isa: expected one .*scalar.*, found 'sse9'"):
         cn.Model.load(cn.demo_model(), isa="sse9")
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 import convlstm_native as cn
+import pytest
 from convlstm_native.threads import default_threads
 
 
@@ -75,5 +74,5 @@ def test_omp_num_threads(tmp_path: Path, value: str, expected: int) -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])
 def test_threads_must_be_a_positive_number(threads: int) -> None:
-    with pytest.raises(cn.InputError, match="at least 1, found"):
+    with pytest.raises(cn.InputError, match="at least 1, at most 1024, found"):
         cn.Model.load(cn.demo_model(), threads=threads)

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "base/error.hpp"
@@ -14,12 +15,24 @@ namespace cn {
 inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, an AVX-512 vector
 inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 
-// a * b, or an error where the product does not fit.
-inline std::size_t checked_mul(std::size_t a, std::size_t b) {
-  if (b != 0 && a > std::numeric_limits<std::size_t>::max() / b) {
-    throw UnsupportedError("a tensor of this network has more elements than fit an address");
+// Elements that an address can count: those of a tensor of floats.
+inline constexpr std::size_t kMostElements = std::numeric_limits<std::size_t>::max() / 16;
+
+// a * b and a + b, or an error where a tensor of that many elements could not be addressed.
+inline void require_fit(std::size_t a, std::size_t b, bool fits) {
+  if (!fits) {
+    throw UnsupportedError("a tensor of this network has more elements than fit an address: " +
+                           std::to_string(a) + " by " + std::to_string(b));
   }
+}
+inline std::size_t checked_mul(std::size_t a, std::size_t b) {
+  require_fit(a, b, b == 0 || a <= kMostElements / b);
   return a * b;
+}
+
+inline std::size_t checked_add(std::size_t a, std::size_t b) {
+  require_fit(a, b, a <= kMostElements && b <= kMostElements - a);
+  return a + b;
 }
 
 // `count` rounded up to a multiple of `step`.

@@ -27,6 +27,10 @@ inline std::string to_string(const Shape& shape) {
   return text + ")";
 }
 
+// The largest length of an axis, kernel, stride or dilation: sums and products of two of them fit
+// 64 bits, so that shape arithmetic needs no check at every step.
+inline constexpr std::size_t kLargestLength = 0x7fffffff;
+
 // Rows and columns, of a kernel, a stride, a map.
 struct Size2 {
   std::size_t rows = 1;

@@ -169,6 +169,16 @@ py::dict export_state(PyStream& self) {
   return state;
 }
 
+// Names and shapes of what import_state() takes for a stream that has seen `frames` frames.
+py::dict state_shapes(PyStream& self, std::size_t frames) {
+  const PyStream::Use stream(self);
+  py::dict shapes;
+  for (const Stream::Part& part : stream->state_parts(frames)) {
+    shapes[py::str(part.name)] = py::cast(part.shape);
+  }
+  return shapes;
+}
+
 void import_state(PyStream& self, std::size_t frames, const std::vector<Floats>& from) {
   const PyStream::Use stream(self);
   std::vector<const float*> data;
@@ -198,14 +208,13 @@ void register_stream(py::module_& module) {
       .def("finish", &finish)
       .def("live_outputs", [](const PyStream& self) { return live_outputs(self.network()); })
       .def_property_readonly("frames", [](PyStream& self) { return PyStream::Use(self)->frames(); })
-      .def_property_readonly("finished",
-                             [](PyStream& self) { return PyStream::Use(self)->finished(); })
       .def("clone",
            [](PyStream& self) {
              const PyStream::Use stream(self);
              return std::make_unique<PyStream>(stream->clone());
            })
       .def("export_state", &export_state)
+      .def("state_shapes", &state_shapes)
       .def("import_state", &import_state)
       .def_property_readonly("state_bytes",
                              [](PyStream& self) { return PyStream::Use(self)->state_bytes(); });

@@ -26,10 +26,7 @@ constexpr Isa kIsas[] = {
 #ifdef CN_ISA_X86
     // __builtin_cpu_supports also asks whether the system saves the wide registers.
     {avx512_table,
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-     }},
+     [] { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }},
     {avx2_table, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef CN_ISA_NEON

@@ -66,7 +66,6 @@ struct NormPoolRow {
 
 struct KernelTable {
   const char* name;               // how users ask for it
-  const char* description;        // what it needs
   std::size_t pixels_per_block;   // granularity of ConvLstmBlock::pixels
   std::size_t filters_per_block;  // the register tile; any number of filters is allowed
 

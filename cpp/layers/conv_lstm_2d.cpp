@@ -33,8 +33,11 @@ const ConvLstm2dOptions& checked(const ConvLstm2dOptions& o) {
       o.input[0],     o.input[1],           o.input[2],          o.filters,
       o.groups,       o.kernel_size.rows,   o.kernel_size.cols,  o.strides.rows,
       o.strides.cols, o.dilation_rate.rows, o.dilation_rate.cols};
-  if (*std::min_element(std::begin(sizes), std::end(sizes)) == 0) {
-    throw UnsupportedError("ConvLSTM2D: expected sizes of at least 1, found 0");
+  for (const std::size_t size : sizes) {
+    if (size == 0 || size > kLargestLength) {
+      throw UnsupportedError("ConvLSTM2D: expected sizes of 1 to " +
+                             std::to_string(kLargestLength) + ", found " + std::to_string(size));
+    }
   }
   if (o.filters % o.groups != 0) {
     throw UnsupportedError("ConvLSTM2D: expected filters to be a multiple of groups");
@@ -73,6 +76,7 @@ ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const float* kernel,
 }
 
 void ConvLstm2d::list_taps() {
+  state_floats();  // throws where offsets would not fit
   const auto offset = [&](std::size_t plane, std::size_t row, std::size_t col) {
     return static_cast<std::ptrdiff_t>(plane * plane_ + row * pitch_ + col);
   };
@@ -118,11 +122,11 @@ void ConvLstm2d::pack_weights(const float* kernel, const float* recurrent_kernel
 }
 
 std::size_t ConvLstm2d::x_floats() const {
-  return o_.input[0] * rows_.stride * cols_.stride * plane_;
+  return checked_mul(checked_mul(o_.input[0], rows_.stride * cols_.stride), plane_);
 }
 
 std::size_t ConvLstm2d::state_floats() const {
-  return checked_mul(o_.input[0] * rows_.stride * cols_.stride + 3 * o_.filters, plane_);
+  return checked_add(x_floats(), checked_mul(3 * o_.filters, plane_));
 }
 
 std::size_t ConvLstm2d::h_start(bool newest, const State& state) const {

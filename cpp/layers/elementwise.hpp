@@ -31,7 +31,7 @@ class Softmax : public Layer {
   bool logarithm_;
 };
 
-// Copies a tensor: the last frame of a sequence, or two axes orders of one frame.
+// A frame with its axes in another order:
 // out[i0, i1, ...] = in[i0 * strides[0] + i1 * strides[1] + ...].
 class Permute : public Layer {
  public:

@@ -23,8 +23,11 @@ Window window(std::size_t length, std::size_t reach, std::size_t stride, bool sa
 NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> pool)
     : input_(input), norm_(std::move(norm)), pool_(pool.value_or(Pool{})) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    if (pool_.window[axis] == 0 || pool_.strides[axis] == 0) {
-      throw UnsupportedError("max-pooling: expected a window and strides of at least 1");
+    for (const std::size_t size : {input[axis], pool_.window[axis], pool_.strides[axis]}) {
+      if (size == 0 || size > kLargestLength) {
+        throw UnsupportedError("max-pooling: expected sizes of 1 to " +
+                               std::to_string(kLargestLength) + ", found " + std::to_string(size));
+      }
     }
     const Window w = window(input[axis], pool_.window[axis], pool_.strides[axis], pool_.same);
     output_[axis] = w.output;

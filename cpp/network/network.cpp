@@ -8,6 +8,11 @@
 namespace cn {
 
 ValueId Network::add_value(const Shape& shape, bool sequence, int phase) {
+  for (const std::size_t length : shape) {
+    if (length == 0) {
+      throw UnsupportedError("expected axes of at least 1, found shape " + to_string(shape));
+    }
+  }
   element_count(shape);  // must fit an address
   values_.push_back({shape, sequence, phase, values_.size(), 0});
   return values_.size() - 1;
@@ -39,7 +44,12 @@ ValueId Network::add_view(ValueId of, std::size_t offset, const Shape& shape) {
   return id;
 }
 
+// All that read one sequence in the same phase and direction share its replay.
 ValueId Network::replay(const std::string& name, ValueId from, int in_phase, bool reversed) {
+  for (const Replay& known : replays_) {
+    const bool same = known.from == from && known.reversed == reversed;
+    if (same && value(known.to).phase == in_phase) return known.to;
+  }
   const ValueId to = add_value(value(from).shape, true, in_phase);
   phase(in_phase).replays.push_back(replays_.size());
   replays_.push_back({name, from, to, reversed});
@@ -60,7 +70,7 @@ void Network::add_output(const std::string& name, ValueId id,
 
 Network::Added Network::add_layer(NewLayer layer) {
   bool sequence = false;
-  int in_phase = 0;
+  int in_phase = -1;
   for (const ValueId id : layer.inputs) {
     sequence = sequence || value(id).sequence;
     in_phase = std::max(in_phase, value(id).phase);
@@ -78,13 +88,23 @@ Network::Added Network::add_layer(NewLayer layer) {
       }
     }
   }
+  const std::vector<StatePart> parts = layer.layer->state_parts();
+  for (std::size_t i = 0; i < layer.initial.size(); ++i) {
+    const Shape& given = value(layer.initial[i]).shape;
+    if (layer.initial.size() != parts.size() || given != parts[i].shape) {
+      throw UnsupportedError("initial state: expected one tensor for each part, found " +
+                             to_string(given));
+    }
+  }
   Added added;
   for (const Shape& shape : layer.outputs) {
     added.outputs.push_back(add_value(shape, sequence, in_phase));
   }
   for (const Shape& shape : layer.final) added.final.push_back(add_value(shape, false, in_phase));
-  Phase& place = phase(in_phase);
-  (sequence ? place.frame_steps : place.end_steps).push_back(steps_.size());
+  std::vector<std::size_t>& place = in_phase < 0 ? start_steps_
+                                    : sequence   ? phase(in_phase).frame_steps
+                                                 : phase(in_phase).end_steps;
+  place.push_back(steps_.size());
   steps_.push_back({layer.name, std::move(layer.layer), layer.inputs, added.outputs, layer.initial,
                     added.final, layer.keeps_state});
   return added;

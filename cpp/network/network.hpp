@@ -94,6 +94,8 @@ class Network {
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<Replay>& replays() const { return replays_; }
   const std::vector<Phase>& phases() const { return phases_; }
+  // Steps that need nothing but inputs known at the start.
+  const std::vector<std::size_t>& start_steps() const { return start_steps_; }
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<Port>& outputs() const { return outputs_; }
   std::size_t arena_floats() const { return arena_floats_; }
@@ -111,6 +113,7 @@ class Network {
   std::vector<Step> steps_;
   std::vector<Replay> replays_;
   std::vector<Phase> phases_{1};
+  std::vector<std::size_t> start_steps_;
   std::vector<Port> inputs_, outputs_;
   std::size_t arena_floats_ = 0, single_floats_ = 0;
 };

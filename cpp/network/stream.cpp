@@ -44,6 +44,7 @@ void Stream::begin(const std::vector<TensorView>& singles, bool keep) {
       throw InputError("input '" + port.name + "': expected finite numbers, found NaN or infinity");
     }
   }
+  for (const std::size_t index : network_->start_steps()) run_step(index);
   import_initial(network_->phases()[0]);
 }
 
@@ -141,6 +142,7 @@ void Stream::finish(const std::vector<float*>& to) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!network_->value(outputs[i].value).sequence) copy_output(i, to[i]);
   }
+  for (auto& record : records_) std::vector<float>().swap(record);
 }
 
 std::unique_ptr<Stream> Stream::clone() const {

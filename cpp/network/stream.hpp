@@ -16,9 +16,10 @@ class Stream {
  public:
   Stream(std::shared_ptr<const Network> network, int threads);
 
-  // Starts a sequence: states become zero, but for those of stateful layers when `keep` is
-  // true. `singles` holds one tensor for each input that is not a sequence, in the order of
-  // the inputs.
+  // Starts a sequence, dropping one that has not finished: states become zero, but for those of
+  // stateful layers when `keep` is true. `singles` holds one tensor for each input that is not a
+  // sequence, in the order of the inputs. Throws InputError when a number in them is not finite;
+  // begin again then.
   void begin(const std::vector<TensorView>& singles, bool keep);
 
   // Runs one frame; `frame` holds one tensor for each input that is a sequence. Throws
@@ -34,7 +35,6 @@ class Stream {
 
   // Frames pushed since begin().
   std::size_t frames() const { return frames_; }
-  bool finished() const { return finished_; }
   std::unique_ptr<Stream> clone() const;
 
   // What a sequence so far has left behind, for saving and restoring it.
@@ -51,7 +51,6 @@ class Stream {
 
   std::size_t state_bytes() const;
   const Network& network() const { return *network_; }
-  const Exec& exec() const { return exec_; }
 
  private:
   float* at(ValueId id);

@@ -18,7 +18,7 @@ from convlstm_native.rewrites import optimize as rewrite
 from convlstm_native.spec import NetworkSpec
 from convlstm_native.stream import Outputs, Stream
 from convlstm_native.summary import Summary, summarize
-from convlstm_native.threads import default_threads
+from convlstm_native.threads import chosen_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -59,8 +59,6 @@ class Model:
         isa: str | None = None,
         optimize: bool = True,
     ) -> None:
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise InputError(f"threads: expected a number of at least 1, found {threads!r}")
         if not any(i.sequence for i in spec.inputs):
             raise UnsupportedModelError(
                 f"network {spec.name!r}: expected an input of frames, found none"
@@ -68,9 +66,13 @@ class Model:
         self._spec = spec
         self._values = spec.values()
         self._running = rewrite(spec) if optimize else spec
-        self._threads = threads or default_threads()
-        chosen = os.environ.get("CONVLSTM_NATIVE_ISA", "") if isa is None else isa
-        self._network = lower(self._running, chosen)
+        self._threads = chosen_threads(threads)
+        self._optimize = optimize
+        self._network = lower(self._running, _chosen_isa(isa))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the spec and the choices made for it, for workers in other processes."""
+        return Model, (self._spec, self._threads, self.isa, self._optimize)
 
     @classmethod
     def load(
@@ -145,10 +147,13 @@ class Model:
         batch = self._batch(inputs)
         if batch is None:
             return self._predict_sample(inputs)
-        samples = [
-            self._predict_sample({name: array[n] for name, array in inputs.items()})
-            for n in range(batch)
-        ]
+        samples = []
+        for n in range(batch):
+            try:
+                sample = {name: array[n] for name, array in inputs.items()}
+                samples.append(self._predict_sample(sample))
+            except InputError as error:
+                raise InputError(f"sample {n}: {error}") from error
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def summary(self) -> Summary:
@@ -176,7 +181,10 @@ class Model:
             array: NDArray[Any] = tensors.as_tensor(value, f"input {i.name!r}")
             inputs[i.name] = array
             rank = len(i.shape) + (1 if i.sequence else 0)
-            if array.ndim not in (rank, rank + 1) or array.shape[-len(i.shape) :] != i.shape:
+            if (
+                array.ndim not in (rank, rank + 1)
+                or array.shape[array.ndim - len(i.shape) :] != i.shape
+            ):
                 time = ("frames",) if i.sequence else ()
                 raise InputError(
                     f"input {i.name!r}: expected shape {('samples', *time, *i.shape)} or "
@@ -197,8 +205,19 @@ def available_isas() -> tuple[str, ...]:
 
 
 def fma_peak(threads: int | None = None, isa: str | None = None) -> float:
-    """Multiply-adds this machine does now in registers alone, in GFLOP/s (one counts as two)."""
-    return _core.fma_peak(isa or "", threads or default_threads())
+    """Multiply-adds this machine does now in registers alone, in GFLOP/s (one counts as two).
+
+    Raises :class:`InputError` for ``threads`` and ``isa`` as :class:`Model` does.
+    """
+    return _core.fma_peak(_chosen_isa(isa), chosen_threads(threads))
+
+
+def _chosen_isa(isa: str | None) -> str:
+    if isa is None:
+        return os.environ.get("CONVLSTM_NATIVE_ISA", "")
+    if not isinstance(isa, str):
+        raise InputError(f"isa: expected a name, found {isa!r}")
+    return isa
 
 
 def demo_model() -> str:

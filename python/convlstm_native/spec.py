@@ -12,6 +12,7 @@ are stacked along O as i, f, c, o.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -117,6 +118,15 @@ def window_output(size: int, kernel: int, stride: int, padding: str, dilation: i
     return (size - (kernel - 1) * dilation - 1) // stride + 1
 
 
+# The largest length of an axis, kernel, stride or dilation: the engine's limit.
+LARGEST_LENGTH = 2**31 - 1
+
+
+def _expect_lengths(what: str, lengths: Sequence[int]) -> None:
+    found = tuple(lengths)
+    _expect(all(1 <= length <= LARGEST_LENGTH for length in found), what, "at least 1 each", found)
+
+
 def _expect(condition: bool, what: str, expected: object, found: object) -> None:
     if not condition:
         raise UnsupportedModelError(f"{what}: expected {expected}, found {found}")
@@ -159,13 +169,19 @@ class MaxPooling(Layer):
         rank = len(x.shape)
         _expect(len(self.pool_size) == rank, "pool_size length", rank, self.pool_size)
         _expect(len(self.strides) == rank, "strides length", rank, self.strides)
-        _expect(min(self.pool_size + self.strides) >= 1, "pool_size, strides", ">= 1", self)
+        _expect_lengths("pool_size", self.pool_size)
+        _expect_lengths("strides", self.strides)
         _expect(self.padding in ("same", "valid"), "padding", "'same' or 'valid'", self.padding)
         shape = tuple(
             window_output(n, k, s, self.padding)
             for n, k, s in zip(x.shape, self.pool_size, self.strides, strict=True)
         )
-        _expect(min(shape) >= 1, "input of the pooling", f"at least {self.pool_size}", x.shape)
+        _expect(
+            min(shape, default=1) >= 1,
+            "input of the pooling",
+            f"at least {self.pool_size}",
+            x.shape,
+        )
         return (Value(shape, x.sequence),)
 
 
@@ -226,6 +242,10 @@ class ConvLSTM2D(Layer):
                 "an elementwise one",
                 function.name,
             )
+        _expect_lengths("filters, groups", (self.filters, self.groups))
+        _expect_lengths("kernel_size", self.kernel_size)
+        _expect_lengths("strides", self.strides)
+        _expect_lengths("dilation_rate", self.dilation_rate)
         channels_first = self.data_format == "channels_first"
         channels = x.shape[0] if channels_first else x.shape[2]
         kernel = (4 * self.filters, channels, *self.kernel_size)
@@ -389,10 +409,14 @@ class NetworkSpec:
     def values(self) -> dict[str, Value]:
         """Every value by name, inferred and checked.
 
-        Raises :class:`UnsupportedModelError` that lists every node whose inputs do not fit it.
+        Raises :class:`UnsupportedModelError` that lists every node whose inputs do not fit it, every
+        name that stands for two things, and every shape that is not of positive integers.
         """
         known: dict[str, Value] = {i.name: i.value for i in self.inputs}
-        problems: list[str] = []
+        problems: list[str] = self._repeated_names()
+        for i in self.inputs:
+            if not _sound_shape(i.shape):
+                problems.append(f"input {i.name!r}: expected axes of at least 1, found {i.shape}")
         for node in self.nodes:
             if missing := [name for name in node.inputs if name not in known]:
                 if not problems:
@@ -405,6 +429,8 @@ class NetworkSpec:
                 _expect(
                     len(inferred) == len(node.outputs), "outputs", len(inferred), len(node.outputs)
                 )
+                for value in inferred:
+                    _expect(_sound_shape(value.shape), "output", "axes of at least 1", value.shape)
             except UnsupportedModelError as error:
                 problems.append(f"{describe(node)}: {error}")
                 continue
@@ -423,6 +449,24 @@ class NetworkSpec:
         if problems:
             raise UnsupportedModelError.from_problems(f"network {self.name!r}", problems)
         return known
+
+    def _repeated_names(self) -> list[str]:
+        values = [i.name for i in self.inputs] + [v for n in self.nodes for v in n.outputs]
+        kinds = {
+            "value": values,
+            "node": [node.name for node in self.nodes],
+            "output": [output.name for output in self.outputs],
+        }
+        return [
+            f"{kind} {name!r}: expected a name of its own, found it {count} times"
+            for kind, names in kinds.items()
+            for name, count in Counter(names).items()
+            if count > 1
+        ]
+
+
+def _sound_shape(shape: tuple[int, ...]) -> bool:
+    return all(1 <= length <= LARGEST_LENGTH for length in shape)
 
 
 def describe(node: Node) -> str:

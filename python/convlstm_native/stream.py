@@ -14,8 +14,12 @@ from convlstm_native.spec import NetworkSpec
 
 Outputs = dict[str, NDArray[np.float32]]
 
-_FRAMES = "frames"  # keys of the state dict beside the states of the layers
+State = Mapping[str, NDArray[Any]]
+
+# Keys of the state dict beside the states of the layers.
+_FRAMES = "frames"
 _ENDED = "ended"
+_INPUT = "inputs/"
 
 
 class Stream:
@@ -94,6 +98,8 @@ class Stream:
         """
         given = tensors.one_frame(self._spec, frame)
         if self._ended:
+            for array in given:  # a refused frame must not begin a new sequence
+                tensors.check_finite(array, "frame")
             self._begin(keep=True)
         to = self._new_arrays(1)
         self._core.push(given, to)
@@ -107,8 +113,8 @@ class Stream:
         Outputs of single tensors have their shape, sequences (T, *shape). Raises :class:`InputError`
         when no frame was pushed.
         """
-        if self._ended:
-            raise InputError("stream: expected a frame before flush(), found none")
+        if self._ended or not self.frames:
+            raise InputError("stream: expected at least one frame, found none")
         finished = self._core.finish()
         self._ended = True
         late = {
@@ -125,9 +131,9 @@ class Stream:
         sequence inputs. Returns each output as (T, *shape), or as one tensor where it is a single.
         A new sequence begins; only stateful layers go on from the sequence before.
         """
+        whole = self._arrays(given)
         if self._ended or self.frames:
             self._begin(keep=True)
-        whole = self._arrays(given)
         if whole is None:
             return self._predict_iterable(given)
         outputs = self._new_arrays(len(whole[0]))
@@ -138,6 +144,9 @@ class Stream:
             done = end
         return self._join(dict(zip(self._live, outputs, strict=True)))
 
+    def __copy__(self) -> Stream:
+        return self.clone()
+
     def clone(self) -> Stream:
         """A second stream in the same state; both go on independently."""
         copy = object.__new__(Stream)
@@ -145,23 +154,39 @@ class Stream:
         copy._core = self._core.clone()
         return copy
 
-    def state_dict(self) -> Outputs:
+    def state_dict(self) -> dict[str, NDArray[Any]]:
         """All that the stream remembers, by name; ``numpy.savez(path, **state)`` keeps it."""
-        state = self._core.export_state()
-        state[_FRAMES] = np.array(self.frames, np.float32)
-        state[_ENDED] = np.array(self._ended, np.float32)
+        state: dict[str, NDArray[Any]] = dict(self._core.export_state())
+        names = [i.name for i in self._spec.inputs if not i.sequence]
+        for name, array in zip(names, self._singles, strict=True):
+            state[_INPUT + name] = array.astype(np.float32)
+        state[_FRAMES] = np.array(self.frames)
+        state[_ENDED] = np.array(self._ended)
         return state
 
-    def load_state_dict(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Goes on from what :meth:`state_dict` gave, of this or another stream of the same model.
 
-        Raises :class:`InputError` when names or shapes are not those of this model.
+        Raises :class:`InputError`, and leaves the stream as it was, when names or shapes are not those of
+        this model or a number is not finite.
         """
-        expected = [*self._core.export_state(), _FRAMES, _ENDED]
-        if set(state) != set(expected):
-            raise InputError(f"state: expected {sorted(expected)}, found {sorted(state)}")
-        parts = [np.asarray(state[name], np.float32) for name in expected[:-2]]
-        self._core.import_state(int(state[_FRAMES]), parts)
+        singles = [i for i in self._spec.inputs if not i.sequence]
+        frames = _count(state.get(_FRAMES))
+        shapes = self._core.state_shapes(frames)
+        inputs = {_INPUT + i.name: i.shape for i in singles}
+        expected = {**shapes, **inputs}
+        if set(state) != {*expected, _FRAMES, _ENDED}:
+            names = sorted([*expected, _FRAMES, _ENDED])
+            raise InputError(f"state: expected {names}, found {sorted(state)}")
+        arrays = {}
+        for name, shape in expected.items():
+            array = tensors.engine_tensor(tensors.as_tensor(state[name], f"state {name!r}"))
+            tensors.check_shape(array, tuple(shape), f"state {name!r}")
+            tensors.check_finite(array, f"state {name!r}")
+            arrays[name] = array
+        self._singles = [np.array(arrays[name]) for name in inputs]
+        self._begin(keep=False)
+        self._core.import_state(frames, [np.asarray(arrays[name], np.float32) for name in shapes])
         self._ended = bool(state[_ENDED])
 
     def _begin(self, keep: bool) -> None:
@@ -213,3 +238,11 @@ class Stream:
         """All outputs in the model's order."""
         late = self.flush() or {}
         return {name: live[i] if i in live else late[name] for i, name in enumerate(self._names)}
+
+
+def _count(value: Any) -> int:
+    """The number of frames in a state dict."""
+    number = np.asarray(value)
+    if number.shape != () or number.dtype.kind not in "iu" or not 0 <= number < 2**62:
+        raise InputError(f"state {_FRAMES!r}: expected a number of frames, found {value!r}")
+    return int(number)

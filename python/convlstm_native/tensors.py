@@ -19,18 +19,19 @@ Frames = ArrayLike | Iterable[Any] | Mapping[str, Any]
 
 _AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.uint8))  # the engine reads these itself
 _CHUNK_BYTES = 1 << 24
+_CHUNK_FRAMES = 64
 
 
 def is_tensor(value: object) -> bool:
     """True for arrays of any library, False for lists, generators and other iterables of frames."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__array__")
+    return isinstance(value, (np.ndarray, memoryview)) or hasattr(value, "__array__")
 
 
 def as_tensor(value: Any, where: str) -> Tensor:
     """An array that the engine can read after :func:`engine_tensor`, not copied where it is one."""
     try:
         array = np.asarray(value) if not isinstance(value, np.ndarray) else value
-    except ValueError as error:
+    except Exception as error:  # whatever the other library's conversion raises
         found = type(value).__name__
         raise InputError(f"{where}: expected an array, found {found}: {error}") from error
     known = array.dtype in _AS_THEY_ARE or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)
@@ -58,14 +59,20 @@ def check_shape(array: Tensor, expected: tuple[int, ...], where: str) -> None:
         raise InputError(f"{where}: expected shape {expected}, found {array.shape}")
 
 
+def check_finite(array: Tensor, where: str) -> None:
+    """Raises :class:`InputError` when a number in ``array`` is infinite or NaN."""
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: expected finite numbers, found NaN or infinity")
+
+
 def chunks(array: Tensor) -> Iterator[Tensor]:
-    """``array`` (T, *shape) in runs of frames for the engine, some 16 MB each.
+    """``array`` (T, *shape) in runs of frames for the engine, at most 16 MB or 64 frames each.
 
     Small runs keep a conversion from copying everything, let Ctrl-C through, and let go of the
     pages of a memory-mapped file once they are read.
     """
     frame_bytes = max(array[:1].nbytes, 1)
-    count = max(_CHUNK_BYTES // frame_bytes, 1)
+    count = min(max(_CHUNK_BYTES // frame_bytes, 1), _CHUNK_FRAMES)
     for start in range(0, len(array), count):
         yield engine_tensor(array[start : start + count])
         _release_pages(array)
@@ -113,7 +120,9 @@ def one_frame(spec: NetworkSpec, given: Any) -> list[Tensor]:
 
 
 def single(i: Input, value: Any) -> Tensor:
-    """A tensor for an input that is not a sequence."""
+    """A copy of the tensor for an input that is not a sequence, checked."""
     array = as_tensor(value, f"input {i.name!r}")
     check_shape(array, i.shape, f"input {i.name!r}")
-    return engine_tensor(array)
+    copy = np.array(engine_tensor(array))
+    check_finite(copy, f"input {i.name!r}")
+    return copy

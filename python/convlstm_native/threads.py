@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from convlstm_native import _core
+from convlstm_native.errors import InputError
+
+MOST_THREADS = 1024
+
+
+def chosen_threads(threads: int | None) -> int:
+    """``threads`` checked, or :func:`default_threads` for None.
+
+    Raises :class:`InputError` unless it is a whole number from 1 to ``MOST_THREADS``.
+    """
+    if threads is None:
+        return default_threads()
+    try:
+        number = operator.index(threads)
+    except TypeError:
+        number = 0
+    if isinstance(threads, bool) or not 1 <= number <= MOST_THREADS:
+        raise InputError(
+            f"threads: expected a whole number of at least 1, at most {MOST_THREADS}, "
+            f"found {threads!r}"
+        )
+    return number
 
 
 def default_threads(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
     """The least of the CPUs this process may run on, its cgroup's quota and ``OMP_NUM_THREADS``.
 
-    A container with a quota of two CPUs on a machine with 64 gets 2, not 64. At least 1.
+    A container with a quota of two CPUs on a machine with 64 gets 2, not 64. At least 1; 1 where the
+    build has no threads.
     """
+    if not _core.has_threads():
+        return 1
     limits = [_affinity(), _cgroup_quota(root), _omp_num_threads(environment)]
-    return max(1, min(limit for limit in limits if limit is not None))
+    least = min(limit for limit in limits if limit is not None)
+    return max(1, min(least, MOST_THREADS))
 
 
 def _affinity() -> int:

@@ -23,7 +23,8 @@ inline V column_max(const NormPoolRow& r, std::size_t col, V (*load)(const float
         const V shift = r.col_step != 0 ? load(r.shift + s) : V::broadcast(r.shift[s]);
         y = V::fma(scale, y, shift);
       }
-      best = p == 0 && row == 0 ? y : V::max(best, y);
+      // A NaN once met stays: V::max lets one in y through, the comparison one in best.
+      best = p == 0 && row == 0 ? y : V::where_ge(best, best, V::max(best, y), best);
     }
   }
   return best;
@@ -68,7 +69,8 @@ void norm_pool_row(const NormPoolRow& r) {
         column_maxima<V>(r, first, end - first, best);
       }
       const float y = best[col - first];
-      largest = col == from || y > largest ? y : largest;
+      const bool first_column = col == from;
+      if (first_column || (largest == largest && !(y <= largest))) largest = y;  // NaN stays
     }
     r.out[j] = largest;
   }

@@ -12,10 +12,9 @@ namespace cn {
 // F filters by P vectors of pixels is the register tile of the ConvLSTM kernel: 4 * F * P
 // accumulators, P inputs and one broadcast have to fit the registers.
 template <class V, std::size_t F, std::size_t P>
-constexpr KernelTable make_table(const char* name, const char* description) {
+constexpr KernelTable make_table(const char* name) {
   KernelTable table{};
   table.name = name;
-  table.description = description;
   table.pixels_per_block = P * V::width;
   table.filters_per_block = F;
   table.conv_lstm_block = conv_lstm_block<V, F, P>;

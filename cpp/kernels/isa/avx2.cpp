@@ -10,7 +10,7 @@ const KernelTable& avx2_table();
 
 // 12 accumulators, 3 inputs and a broadcast fill the 16 registers.
 const KernelTable& avx2_table() {
-  static constexpr KernelTable table = make_table<Vec, 1, 3>("avx2", "x86-64 with AVX2 and FMA");
+  static constexpr KernelTable table = make_table<Vec, 1, 3>("avx2");
   return table;
 }
 

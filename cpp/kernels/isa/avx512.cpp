@@ -10,8 +10,7 @@ const KernelTable& avx512_table();
 
 // 24 accumulators, 3 inputs and a broadcast in 32 registers.
 const KernelTable& avx512_table() {
-  static constexpr KernelTable table =
-      make_table<Vec, 2, 3>("avx512", "x86-64 with AVX-512 F, BW, DQ and VL");
+  static constexpr KernelTable table = make_table<Vec, 2, 3>("avx512");
   return table;
 }
 

@@ -10,7 +10,7 @@ const KernelTable& neon_table();
 
 // 16 accumulators, 4 inputs and a broadcast in 32 registers.
 const KernelTable& neon_table() {
-  static constexpr KernelTable table = make_table<Vec, 1, 4>("neon", "AArch64 with NEON");
+  static constexpr KernelTable table = make_table<Vec, 1, 4>("neon");
   return table;
 }
 

@@ -10,7 +10,7 @@ const KernelTable& scalar_table();
 
 // 8 accumulators and 2 inputs in 16 registers.
 const KernelTable& scalar_table() {
-  static constexpr KernelTable table = make_table<Vec, 1, 2>("scalar", "plain C++ for any CPU");
+  static constexpr KernelTable table = make_table<Vec, 1, 2>("scalar");
   return table;
 }
 

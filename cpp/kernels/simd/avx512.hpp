@@ -1,4 +1,4 @@
-// The vector vocabulary over AVX-512 F, DQ; simd/scalar.hpp says what each member means.
+// The vector vocabulary over AVX-512 F and DQ; simd/scalar.hpp says what each member means.
 #pragma once
 
 #include <immintrin.h>
