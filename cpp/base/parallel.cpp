@@ -57,7 +57,7 @@ void run_ranges(int threads, std::size_t count, RangeFunction function, void* bo
       const auto me = static_cast<std::size_t>(omp_get_thread_num());
       for (std::size_t part = me; part < parts; part += team) {
         const Run run = run_of(part, parts, count);
-        function(body, run.begin, run.end);
+        function(body, part, run.begin, run.end);
       }
     }
     return;
@@ -65,7 +65,7 @@ void run_ranges(int threads, std::size_t count, RangeFunction function, void* bo
 #else
   static_cast<void>(threads);
 #endif
-  function(body, 0, count);
+  function(body, 0, 0, count);
 }
 
 }  // namespace detail

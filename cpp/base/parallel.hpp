@@ -7,20 +7,26 @@
 namespace cn {
 
 namespace detail {
-using RangeFunction = void (*)(void* body, std::size_t begin, std::size_t end);
+using RangeFunction = void (*)(void* body, std::size_t part, std::size_t begin, std::size_t end);
 void run_ranges(int threads, std::size_t count, RangeFunction function, void* body);
 }  // namespace detail
 
 // Splits 0 <= i < count into at most `threads` runs of neighbours and calls
-// body(begin, end) for each, at the same time. The body must not throw. Which run
+// body(begin, end), or body(part, begin, end) with the number of the run, for each at the same
+// time. The body must not throw. Which run
 // holds an index never changes what is computed for it, so results do not depend on
 // `threads`. The caller's own OpenMP settings are neither read nor changed.
 template <class Body>
 void parallel_for(int threads, std::size_t count, Body&& body) {
   detail::run_ranges(
       threads, count,
-      [](void* erased, std::size_t begin, std::size_t end) {
-        (*static_cast<std::remove_reference_t<Body>*>(erased))(begin, end);
+      [](void* erased, [[maybe_unused]] std::size_t part, std::size_t begin, std::size_t end) {
+        auto& typed = *static_cast<std::remove_reference_t<Body>*>(erased);
+        if constexpr (std::is_invocable_v<decltype(typed), std::size_t, std::size_t>) {
+          typed(begin, end);
+        } else {
+          typed(part, begin, end);
+        }
       },
       const_cast<void*>(static_cast<const void*>(&body)));
 }

@@ -156,7 +156,9 @@ std::pair<std::vector<ValueId>, std::vector<ValueId>> add_conv_lstm_2d(
   expect_size("bias", bias, {gates});
 
   Network::NewLayer added;
-  auto layer = std::make_unique<ConvLstm2d>(o, kernel.data(), recurrent_kernel.data(), bias.data());
+  o.allow_winograd = network.allow_winograd();
+  auto layer = std::make_unique<ConvLstm2d>(
+      o, network.kernels(), ConvLstmWeights{kernel.data(), recurrent_kernel.data(), bias.data()});
   if (a.frames) added.outputs = {shape_of(layer->output())};
   if (a.final) {
     for (const StatePart& part : layer->state_parts()) added.final.push_back(part.shape);
@@ -174,10 +176,10 @@ std::pair<std::vector<ValueId>, std::vector<ValueId>> add_conv_lstm_2d(
 
 void register_network(py::module_& module) {
   py::class_<Network, std::shared_ptr<Network>>(module, "Network")
-      .def(py::init([](const std::string& isa) {
-             return std::make_shared<Network>(select_kernels(isa));
+      .def(py::init([](const std::string& isa, bool allow_winograd) {
+             return std::make_shared<Network>(select_kernels(isa), allow_winograd);
            }),
-           py::arg("isa"))
+           py::arg("isa"), py::arg("allow_winograd"))
       .def_property_readonly("isa", [](const Network& n) { return n.kernels().name; })
       .def("shape", [](const Network& n, ValueId id) { return n.value(id).shape; })
       .def("streams",

@@ -43,6 +43,34 @@ struct ConvLstmBlock {
   Activation recurrent_activation;
 };
 
+// The same step for 3x3 kernels with stride and dilation 1, by Winograd's F(4x4, 3x3).
+//
+// Tile-planar layout: a map is cut into tiles of 4x4 pixels, and pixel (q, p) of all tiles forms
+// a plane of its own, so that neighbouring floats belong to neighbouring tiles. Tile t of tile
+// row R is place n = R * pitch + t, with pitch one more than the tiles of a row: the place
+// between two rows is the right border of one and the left border of the next, and holds zeros
+// (or the pixels outside that a 'valid' convolution reads). A channel is 16 planes, q * 4 + p,
+// `plane` floats apart; one row of places before the first and behind the last must be readable.
+//
+// Pointers are at the first place of the block; a block is tiles_per_block places.
+struct WinogradBlock {
+  const float* x;
+  std::size_t x_channels;
+  const float* h;
+  std::size_t h_channels;
+  std::size_t plane, pitch;
+  const float* weights;       // [filter][36 products][x, then h channels][4 gates]
+  const float* bias;          // [filter][4 gates]
+  const std::uint32_t* mask;  // [16 pixels of a tile][mask_stride], all ones or zero
+  std::size_t mask_stride;
+  float* c;      // [filter][16 pixels][tiles_per_block]; updated in place
+  float* h_out;  // planes of the next h, laid out as h
+  std::size_t filters;
+  float* v;  // scratch, 36 * channels * tiles_per_block floats
+  Activation activation;
+  Activation recurrent_activation;
+};
+
 // One row of max(scale * x + shift) over a window of planes, rows and columns.
 //
 //   out[j] = max over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
@@ -69,7 +97,11 @@ struct KernelTable {
   std::size_t pixels_per_block;   // granularity of ConvLstmBlock::pixels
   std::size_t filters_per_block;  // the register tile; any number of filters is allowed
 
+  std::size_t tiles_per_block;  // places of a WinogradBlock
+
   void (*conv_lstm_block)(const ConvLstmBlock& block);
+  // Null where multiply-adds are not fused: its rounding would exceed 3e-6 over 1000 steps.
+  void (*conv_lstm_winograd_block)(const WinogradBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);

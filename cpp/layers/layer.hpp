@@ -16,6 +16,11 @@ namespace cn {
 struct Exec {
   const KernelTable* kernels;
   int threads;
+  // Memory that each thread may write while a layer runs: Layer::scratch_floats() of them.
+  float* scratch = nullptr;
+  std::size_t scratch_stride = 0;
+
+  float* scratch_of(std::size_t part) const { return scratch + part * scratch_stride; }
 };
 
 // Threads worth waking for `operations` multiply-adds: a team costs a few microseconds,
@@ -50,6 +55,8 @@ class Layer {
 
   // Floats of State::data; a stream starts with zeros.
   virtual std::size_t state_floats() const { return 0; }
+  // Floats of scratch that each thread needs.
+  virtual std::size_t scratch_floats() const { return 0; }
   virtual std::vector<StatePart> state_parts() const { return {}; }
   virtual void export_state(const State&, std::size_t /*part*/, float* /*to*/) const {}
   virtual void import_state(State&, std::size_t /*part*/, const float* /*from*/) const {}

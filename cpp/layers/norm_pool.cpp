@@ -40,32 +40,11 @@ NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> po
   }
 }
 
-void NormPool::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
-  run_strided(exec, in[0], input_[1] * input_[2], input_[2], out[0]);
-}
-
-void NormPool::run_strided(const Exec& exec, const float* x, std::size_t plane_stride,
-                           std::size_t row_stride, float* out) const {
-  const double operations =
-      static_cast<double>(output_[0] * output_[1]) *
-      static_cast<double>(input_[2] * pool_.window[0] * pool_.window[1] + output_[2]);
-  parallel_for(threads_for(exec, operations), output_[0] * output_[1],
-               [&](std::size_t begin, std::size_t end) {
-                 for (std::size_t index = begin; index < end; ++index) {
-                   run_row(*exec.kernels, index, x, plane_stride, row_stride, out);
-                 }
-               });
-}
-
 namespace {
 
-struct Span {
-  std::size_t begin, count;
-};
-
 // The part of window number `index` that lies inside the axis.
-Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t before,
-          std::size_t length) {
+NormPool::Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t before,
+                    std::size_t length) {
   const std::size_t from = index * stride < before ? 0 : index * stride - before;
   const std::size_t to = std::min(index * stride + window - before, length);
   return {from, to - from};
@@ -73,15 +52,42 @@ Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t
 
 }  // namespace
 
-// `index` counts the output rows of all planes.
-void NormPool::run_row(const KernelTable& kernels, std::size_t index, const float* x,
-                       std::size_t plane_stride, std::size_t row_stride, float* out) const {
-  const Span planes =
-      clip(index / output_[1], pool_.window[0], pool_.strides[0], before_[0], input_[0]);
-  const Span rows =
-      clip(index % output_[1], pool_.window[1], pool_.strides[1], before_[1], input_[1]);
+bool NormPool::plain() const {
+  const Size3 one{1, 1, 1};
+  return !norm_ && pool_.window == one && pool_.strides == one;
+}
+
+NormPool::Span NormPool::rows_of(std::size_t row) const {
+  return clip(row, pool_.window[1], pool_.strides[1], before_[1], input_[1]);
+}
+
+void NormPool::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
+  const double operations =
+      static_cast<double>(output_[0] * output_[1]) *
+      static_cast<double>(input_[2] * pool_.window[0] * pool_.window[1] + output_[2]);
+  const std::size_t plane = input_[1] * input_[2];
+  const auto rows = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t index = begin; index < end; ++index) {
+      const Span planes =
+          clip(index / output_[1], pool_.window[0], pool_.strides[0], before_[0], input_[0]);
+      const Span span = rows_of(index % output_[1]);
+      run_row(*exec.kernels, planes, span, in[0] + planes.begin * plane + span.begin * input_[2],
+              plane, input_[2], out[0] + index * output_[2]);
+    }
+  };
+  parallel_for(threads_for(exec, operations), output_[0] * output_[1], rows);
+}
+
+void NormPool::run_row(const KernelTable& kernels, std::size_t plane, std::size_t row,
+                       const float* rows, std::size_t stride, float* out) const {
+  run_row(kernels, {plane, 1}, rows_of(row), rows, 0, stride, out);
+}
+
+void NormPool::run_row(const KernelTable& kernels, const Span& planes, const Span& rows,
+                       const float* x, std::size_t plane_stride, std::size_t row_stride,
+                       float* out) const {
   NormPoolRow row{};
-  row.x = x + planes.begin * plane_stride + rows.begin * row_stride;
+  row.x = x;
   row.planes = planes.count;
   row.plane_stride = plane_stride;
   row.rows = rows.count;
@@ -98,7 +104,7 @@ void NormPool::run_row(const KernelTable& kernels, std::size_t index, const floa
   row.window = pool_.window[2];
   row.stride = pool_.strides[2];
   row.left = before_[2];
-  row.out = out + index * output_[2];
+  row.out = out;
   row.out_cols = output_[2];
   kernels.norm_pool_row(row);
 }

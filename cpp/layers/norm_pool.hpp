@@ -30,14 +30,23 @@ class NormPool : public Layer {
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
 
-  // The same over planes and rows that lie further apart than they are long.
-  void run_strided(const Exec& exec, const float* x, std::size_t plane_stride,
-                   std::size_t row_stride, float* out) const;
+  // True when it changes nothing.
+  bool plain() const;
+
+  // Rows of input, inside the plane, that row `row` of each output plane looks at.
+  struct Span {
+    std::size_t begin, count;
+  };
+  Span rows_of(std::size_t row) const;
+  // Computes one row of one plane, for layers that make their rows as they go; the window must
+  // be one plane deep. `rows` is the first of rows_of(row), `stride` floats apart.
+  void run_row(const KernelTable& kernels, std::size_t plane, std::size_t row, const float* rows,
+               std::size_t stride, float* out) const;
 
   std::string kernel(const Exec& exec) const override;
 
  private:
-  void run_row(const KernelTable& kernels, std::size_t index, const float* x,
+  void run_row(const KernelTable& kernels, const Span& planes, const Span& rows, const float* x,
                std::size_t plane_stride, std::size_t row_stride, float* out) const;
 
   Size3 input_, output_;

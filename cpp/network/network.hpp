@@ -60,7 +60,9 @@ struct Port {
 
 class Network {
  public:
-  explicit Network(const KernelTable& kernels) : kernels_(&kernels) {}
+  // `allow_winograd` false: 3x3 convolutions are computed directly too.
+  explicit Network(const KernelTable& kernels, bool allow_winograd = true)
+      : kernels_(&kernels), allow_winograd_(allow_winograd) {}
 
   // Building, in an order in which the layers can run. `order[i]` is the outer axis that axis i
   // inside shows.
@@ -90,6 +92,7 @@ class Network {
   void finish();
 
   const KernelTable& kernels() const { return *kernels_; }
+  bool allow_winograd() const { return allow_winograd_; }
   const Value& value(ValueId id) const { return values_.at(id); }
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<Replay>& replays() const { return replays_; }
@@ -109,6 +112,7 @@ class Network {
   void place_sequences(std::size_t phase);
 
   const KernelTable* kernels_;
+  bool allow_winograd_;
   std::vector<Value> values_;
   std::vector<Step> steps_;
   std::vector<Replay> replays_;

@@ -8,14 +8,19 @@ namespace cn {
 
 Stream::Stream(std::shared_ptr<const Network> network, int threads)
     : network_(std::move(network)),
-      exec_{&network_->kernels(), threads},
+      exec_{&network_->kernels(), threads, nullptr, 0},
       arena_(network_->arena_floats()),
       singles_(network_->single_floats()),
       states_(network_->steps().size()),
       records_(network_->replays().size()) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    states_[i].data = Buffer(network_->steps()[i].layer->state_floats());
+    const Layer& layer = *network_->steps()[i].layer;
+    states_[i].data = Buffer(layer.state_floats());
+    exec_.scratch_stride =
+        std::max(exec_.scratch_stride, round_up(layer.scratch_floats(), kAlignedFloats));
   }
+  scratch_ = Buffer(checked_mul(exec_.scratch_stride, static_cast<std::size_t>(threads)));
+  exec_.scratch = scratch_.data();
 }
 
 const float* Stream::at(ValueId id) const {

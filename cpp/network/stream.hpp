@@ -63,7 +63,7 @@ class Stream {
 
   std::shared_ptr<const Network> network_;
   Exec exec_;
-  Buffer arena_, singles_;
+  Buffer arena_, singles_, scratch_;
   std::vector<State> states_;                // of each step
   std::vector<std::vector<float>> records_;  // of each replay: its frames so far
   std::vector<const float*> in_;             // pointers for run_step, kept to spare the heap

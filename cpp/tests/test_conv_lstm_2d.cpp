@@ -74,17 +74,21 @@ void reference_step(const ConvLstm2dOptions& o, const Weights& w, const std::vec
   }
 }
 
-void check_geometry(const ConvLstm2dOptions& o, unsigned seed) {
+void check_algorithm(const ConvLstm2dOptions& o, unsigned seed) {
   const std::size_t taps = o.kernel_size.rows * o.kernel_size.cols;
   Weights w;
-  w.kernel = random_floats(4 * o.filters * o.input[0] * taps, seed, 0.3F);
-  w.recurrent = random_floats(4 * o.filters * (o.filters / o.groups) * taps, seed + 1, 0.3F);
+  // Gate sums of size one, as in trained networks.
+  const float scale = 1.0F / std::sqrt(static_cast<float>((o.input[0] + o.group_filters()) * taps));
+  w.kernel = random_floats(4 * o.filters * o.input[0] * taps, seed, scale);
+  w.recurrent = random_floats(4 * o.filters * o.group_filters() * taps, seed + 1, scale);
   w.bias = random_floats(4 * o.filters, seed + 2, 0.3F);
-  const ConvLstm2d layer(o, w.kernel.data(), w.recurrent.data(), w.bias.data());
-  const Shape map = layer.state_parts()[0].shape;
   for (const std::string& isa : available_isas()) {
+    const ConvLstm2d layer(o, select_kernels(isa),
+                           {w.kernel.data(), w.recurrent.data(), w.bias.data()});
+    const Shape map = layer.state_parts()[0].shape;
     for (const int threads : {1, 3}) {
-      const Exec exec{&select_kernels(isa), threads};
+      Buffer scratch(3 * layer.scratch_floats());
+      const Exec exec{&select_kernels(isa), threads, scratch.data(), layer.scratch_floats()};
       State state{Buffer(layer.state_floats()), 0};
       std::vector<double> h(element_count(map)), c(h.size());
       std::vector<float> out(h.size()), c_out(h.size());
@@ -109,6 +113,12 @@ void check_geometry(const ConvLstm2dOptions& o, unsigned seed) {
   }
 }
 
+void check_geometry(ConvLstm2dOptions o, unsigned seed) {
+  check_algorithm(o, seed);
+  o.allow_winograd = false;
+  check_algorithm(o, seed);
+}
+
 ConvLstm2dOptions options(Size3 input, std::size_t filters, Size2 kernel) {
   ConvLstm2dOptions o;
   o.input = input;
@@ -127,6 +137,13 @@ void check_geometries() {
   check_geometry(o, 1);
   o.same = false;
   check_geometry(o, 2);
+  check_geometry(options({3, 30, 33}, 9, {3, 3}), 10);
+  o = options({5, 37, 64}, 6, {3, 3});
+  o.same = true;
+  o.groups = 3;
+  check_geometry(o, 11);
+  o.same = false;
+  o = options({3, 11, 17}, 5, {3, 3});
   o.strides = {2, 3};
   check_geometry(o, 3);
   o.same = true;
@@ -148,13 +165,15 @@ void check_geometries() {
 
 void check_refusals() {
   const float none = 0.0F;
+  const ConvLstmWeights weights{&none, &none, &none};
   ConvLstm2dOptions o = options({1, 2, 2}, 1, {3, 3});
-  CN_CHECK_THROWS(UnsupportedError, ConvLstm2d(o, &none, &none, &none));  // 'valid', too small
+  CN_CHECK_THROWS(UnsupportedError,
+                  ConvLstm2d(o, select_kernels(""), weights));  // 'valid', too small
   o = options({1, 2, 2}, 3, {1, 1});
   o.groups = 2;
-  CN_CHECK_THROWS(UnsupportedError, ConvLstm2d(o, &none, &none, &none));
+  CN_CHECK_THROWS(UnsupportedError, ConvLstm2d(o, select_kernels(""), weights));
   o.groups = 0;
-  CN_CHECK_THROWS(UnsupportedError, ConvLstm2d(o, &none, &none, &none));
+  CN_CHECK_THROWS(UnsupportedError, ConvLstm2d(o, select_kernels(""), weights));
   CN_CHECK_THROWS(InputError, select_kernels("no such table"));
 }
 

@@ -23,7 +23,8 @@ std::unique_ptr<ConvLstm2d> make_layer(std::size_t channels, unsigned seed) {
   const auto kernel = random_floats(4 * kFilters * channels * 9, seed, 0.3F);
   const auto recurrent = random_floats(4 * kFilters * kFilters * 9, seed + 1, 0.3F);
   const auto bias = random_floats(4 * kFilters, seed + 2);
-  return std::make_unique<ConvLstm2d>(o, kernel.data(), recurrent.data(), bias.data());
+  return std::make_unique<ConvLstm2d>(
+      o, select_kernels(""), ConvLstmWeights{kernel.data(), recurrent.data(), bias.data()});
 }
 
 ValueId add(Network& network, const std::string& name, ValueId x, std::size_t channels,

@@ -64,13 +64,13 @@ class _Lowering:
         return _LOWER[type(node.layer)](self, node, inputs)
 
 
-def lower(spec: NetworkSpec, isa: str) -> _core.Network:
+def lower(spec: NetworkSpec, isa: str, allow_winograd: bool = True) -> _core.Network:
     """Builds the engine's network for ``spec``; ``isa`` names the kernel table, '' the best one.
 
     Raises :class:`UnsupportedModelError` that names every layer that the engine refuses, and
     :class:`InputError` for an ``isa`` that is not to be had.
     """
-    lowering = _Lowering(_core.Network(isa))
+    lowering = _Lowering(_core.Network(isa, allow_winograd))
     channels_last = any(
         isinstance(node.layer, ConvLSTM2D) and node.layer.data_format == "channels_last"
         for node in spec.nodes

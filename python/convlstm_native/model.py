@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import onnx
 
 
+ALGORITHMS = ("auto", "direct")
+
+
 @dataclass(frozen=True)
 class TensorInfo:
     """An input or output: ``shape`` with its batch and time axes, None where any length will do."""
@@ -39,7 +42,8 @@ class Model:
     ``threads``: how many to use; by default what the CPUs, the container's quota and
     ``OMP_NUM_THREADS`` allow. Results have the same bits for any number. ``isa``: name of the
     kernels, one of :func:`available_isas`; by default ``CONVLSTM_NATIVE_ISA`` or the best.
-    ``optimize=False`` skips the load-time rewrites.
+    ``optimize=False`` skips the load-time rewrites. ``algorithm``: ``"auto"`` computes 3x3 convolutions by
+    Winograd's F(4x4, 3x3) where that is faster, ``"direct"`` never does.
 
     Raises :class:`UnsupportedModelError` that lists every reason why the network cannot run, and
     :class:`InputError` for an unknown ``isa`` or ``threads`` below 1.
@@ -58,7 +62,10 @@ class Model:
         threads: int | None = None,
         isa: str | None = None,
         optimize: bool = True,
+        algorithm: str = "auto",
     ) -> None:
+        if algorithm not in ALGORITHMS:
+            raise InputError(f"algorithm: expected one of {ALGORITHMS}, found {algorithm!r}")
         if not any(i.sequence for i in spec.inputs):
             raise UnsupportedModelError(
                 f"network {spec.name!r}: expected an input of frames, found none"
@@ -68,11 +75,18 @@ class Model:
         self._running = rewrite(spec) if optimize else spec
         self._threads = chosen_threads(threads)
         self._optimize = optimize
-        self._network = lower(self._running, _chosen_isa(isa))
+        self._algorithm = algorithm
+        self._network = lower(self._running, _chosen_isa(isa), algorithm == "auto")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the spec and the choices made for it, for workers in other processes."""
-        return Model, (self._spec, self._threads, self.isa, self._optimize)
+        return Model, (
+            self._spec,
+            self._threads,
+            self.isa,
+            self._optimize,
+            self._algorithm,
+        )
 
     @classmethod
     def load(
@@ -81,6 +95,7 @@ class Model:
         threads: int | None = None,
         isa: str | None = None,
         optimize: bool = True,
+        algorithm: str = "auto",
     ) -> Model:
         """Reads a ``.onnx``, ``.keras`` or ``.h5`` file; its content decides, not its name.
 
@@ -91,7 +106,7 @@ class Model:
         """
         from convlstm_native.readers import read
 
-        return cls(read(source), threads, isa, optimize)
+        return cls(read(source), threads, isa, optimize, algorithm)
 
     @property
     def spec(self) -> NetworkSpec:

@@ -7,41 +7,59 @@
 
 namespace cn {
 
+// Functions of N vectors at a time, in place. A chain of dependent operations leaves most of a core
+// idle; with each step written for all N before the next, N chains overlap.
+
+// c[0] + c[1] u + ... + c[D] u^D by Horner's rule.
+template <class V, std::size_t N, std::size_t Terms>
+inline void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
+  for (std::size_t n = 0; n < N; ++n) y[n] = V::broadcast(c[Terms - 1]);
+  for (std::size_t k = Terms - 1; k-- > 0;) {
+    const V term = V::broadcast(c[k]);
+    for (std::size_t n = 0; n < N; ++n) y[n] = V::fma(y[n], u[n], term);
+  }
+}
+
 // tanh as x * P4(x^2) / Q4(x^2), fitted on |x| <= 9.02 for the least maximal absolute error
 // (iteratively reweighted least squares, P(0) = Q(0) = 1): 2.1e-8 in exact arithmetic,
 // below 2.5e-7 in float with fused multiply-adds, 4.5e-7 without. Beyond 9.02 tanh
 // is 1 to within 3e-8. Near zero the relative error is that of the arithmetic alone.
-template <class V>
-inline V tanh(V x) {
+template <class V, std::size_t N>
+inline void tanh(V (&x)[N]) {
+  constexpr float kP[] = {1.0F, 1.3379009311326917e-01F, 3.493204268245698e-03F,
+                          2.0570483428307047e-05F, 1.3302489812271227e-08F};
+  constexpr float kQ[] = {1.0F, 4.6712326425370826e-01F, 2.5867880525141493e-02F,
+                          3.281762085983723e-04F, 7.754923713968235e-07F};
   const V limit = V::broadcast(9.02F);
+  const V minus_limit = V::broadcast(-9.02F);
   const V one = V::broadcast(1.0F);
   const V minus_one = V::broadcast(-1.0F);
-  x = V::min(limit, V::max(V::broadcast(-9.02F), x));
-  const V u = x * x;
-  V p = V::broadcast(1.3302489812271227e-08F);
-  p = V::fma(p, u, V::broadcast(2.0570483428307047e-05F));
-  p = V::fma(p, u, V::broadcast(3.493204268245698e-03F));
-  p = V::fma(p, u, V::broadcast(1.3379009311326917e-01F));
-  p = V::fma(p, u, one);
-  V q = V::broadcast(7.754923713968235e-07F);
-  q = V::fma(q, u, V::broadcast(3.281762085983723e-04F));
-  q = V::fma(q, u, V::broadcast(2.5867880525141493e-02F));
-  q = V::fma(q, u, V::broadcast(4.6712326425370826e-01F));
-  q = V::fma(q, u, one);
-  return V::min(one, V::max(minus_one, x * p / q));
+  V u[N], p[N], q[N];
+  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(limit, V::max(minus_limit, x[n]));
+  for (std::size_t n = 0; n < N; ++n) u[n] = x[n] * x[n];
+  polynomial(kP, u, p);
+  polynomial(kQ, u, q);
+  for (std::size_t n = 0; n < N; ++n) x[n] = x[n] * p[n] / q[n];
+  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(one, V::max(minus_one, x[n]));
 }
 
 // 1 / (1 + exp(-x)) = 0.5 + 0.5 tanh(x / 2): half the absolute error of tanh.
-template <class V>
-inline V sigmoid(V x) {
+template <class V, std::size_t N>
+inline void sigmoid(V (&x)[N]) {
   const V half = V::broadcast(0.5F);
-  return V::fma(half, tanh(half * x), half);
+  for (std::size_t n = 0; n < N; ++n) x[n] = half * x[n];
+  tanh(x);
+  for (std::size_t n = 0; n < N; ++n) x[n] = V::fma(half, x[n], half);
 }
 
-template <class V>
-inline V hard_sigmoid(const Activation& f, V x) {
-  const V line = V::fma(V::broadcast(f.p[0]), x, V::broadcast(f.p[1]));
-  return V::min(V::broadcast(1.0F), V::max(V::broadcast(0.0F), line));
+template <class V, std::size_t N>
+inline void hard_sigmoid(const Activation& f, V (&x)[N]) {
+  const V slope = V::broadcast(f.p[0]);
+  const V offset = V::broadcast(f.p[1]);
+  const V zero = V::broadcast(0.0F);
+  const V one = V::broadcast(1.0F);
+  for (std::size_t n = 0; n < N; ++n) x[n] = V::fma(slope, x[n], offset);
+  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(one, V::max(zero, x[n]));
 }
 
 template <class V>
@@ -61,44 +79,63 @@ inline V lane_by_lane(const Activation& f, V x) {
   return V::load(lanes);
 }
 
-// The switch costs one well-predicted jump a vector.
-template <class V>
-inline V apply(const Activation& f, V x) {
+// x[n] * gate(x[n]), for activations of that form.
+template <class V, std::size_t N, class Gate>
+inline void times_gate(V (&x)[N], Gate gate) {
+  V g[N];
+  for (std::size_t n = 0; n < N; ++n) g[n] = x[n];
+  gate(g);
+  for (std::size_t n = 0; n < N; ++n) x[n] = x[n] * g[n];
+}
+
+// The switch costs one well-predicted jump for N vectors.
+template <class V, std::size_t N>
+inline void apply(const Activation& f, V (&x)[N]) {
   using Kind = Activation::Kind;
   switch (f.kind) {
     case Kind::linear:
-      return x;
+      return;
     case Kind::relu:
-      return V::max(V::broadcast(0.0F), x);
+      for (V& v : x) v = V::max(V::broadcast(0.0F), v);
+      return;
     case Kind::leaky_relu:
-      return leaky_relu(f, x);
+      for (V& v : x) v = leaky_relu(f, v);
+      return;
     case Kind::hard_sigmoid:
       return hard_sigmoid(f, x);
     case Kind::hard_silu:
-      return x * hard_sigmoid(f, x);
+      return times_gate(x, [&](V(&g)[N]) { hard_sigmoid(f, g); });
     case Kind::sigmoid:
       return sigmoid(x);
     case Kind::tanh:
       return tanh(x);
     case Kind::silu:
-      return x * sigmoid(x);
+      return times_gate(x, [](V(&g)[N]) { sigmoid(g); });
     case Kind::softsign:
-      return x / (V::broadcast(1.0F) + V::abs(x));
+      for (V& v : x) v = v / (V::broadcast(1.0F) + V::abs(v));
+      return;
     case Kind::scalar:
-      return lane_by_lane(f, x);
+      for (V& v : x) v = lane_by_lane(f, v);
+      return;
   }
-  return x;
 }
 
 template <class V>
 void activate(const Activation& f, const float* x, float* out, std::size_t count) {
   std::size_t i = 0;
-  for (; i + V::width <= count; i += V::width) apply(f, V::load(x + i)).store(out + i);
+  V v[1];
+  for (; i + V::width <= count; i += V::width) {
+    v[0] = V::load(x + i);
+    apply(f, v);
+    v[0].store(out + i);
+  }
   if (i == count) return;
   // The tail goes through a padded copy, so that every element meets the same arithmetic.
   float tail[V::width] = {};
   for (std::size_t k = 0; i + k < count; ++k) tail[k] = x[i + k];
-  apply(f, V::load(tail)).store(tail);
+  v[0] = V::load(tail);
+  apply(f, v);
+  v[0].store(tail);
   for (std::size_t k = 0; i + k < count; ++k) out[i + k] = tail[k];
 }
 

@@ -3,12 +3,10 @@
 
 #include <cstddef>
 
-#include "kernels/generic/activation.hpp"
+#include "kernels/generic/cell.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
-
-inline constexpr std::size_t kGates = 4;
 
 // Gate sums of F filters for P vectors of pixels: F * 4 * P accumulators that stay in
 // registers over all taps. A tap costs P loads, 4 * F broadcasts and 4 * F * P
@@ -55,16 +53,13 @@ inline void conv_lstm_tile(const ConvLstmBlock& block, std::size_t filter, std::
   for (std::size_t f = 0; f < F; ++f) {
     float* c = block.c + (filter + f) * block.c_stride + pixel;
     float* h = block.h_out + (filter + f) * block.h_stride + pixel;
+    V state[P];
+    for (std::size_t p = 0; p < P; ++p) state[p] = V::load(c + p * V::width);
+    update_cell(block.activation, block.recurrent_activation, sums.z[f], state);
     for (std::size_t p = 0; p < P; ++p) {
       const std::uint32_t* mask = block.mask + pixel + p * V::width;
-      const V(&z)[kGates][P] = sums.z[f];
-      const V i = apply(block.recurrent_activation, z[0][p]);
-      const V forget = apply(block.recurrent_activation, z[1][p]);
-      const V candidate = apply(block.activation, z[2][p]);
-      const V o = apply(block.recurrent_activation, z[3][p]);
-      const V state = V::fma(forget, V::load(c + p * V::width), i * candidate);
-      V::keep(mask, state).store(c + p * V::width);
-      V::keep(mask, o * apply(block.activation, state)).store(h + p * V::width);
+      V::keep(mask, state[p]).store(c + p * V::width);
+      V::keep(mask, sums.z[f][3][p]).store(h + p * V::width);
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include "kernels/generic/activation.hpp"
 #include "kernels/generic/conv_lstm.hpp"
+#include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/kernel_table.hpp"
@@ -17,6 +18,8 @@ constexpr KernelTable make_table(const char* name) {
   table.name = name;
   table.pixels_per_block = P * V::width;
   table.filters_per_block = F;
+  table.tiles_per_block = P * V::width;
+  if constexpr (V::fused) table.conv_lstm_winograd_block = conv_lstm_winograd_block<V, P>;
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
   table.norm_pool_row = norm_pool_row<V>;
   table.activate = activate<V>;

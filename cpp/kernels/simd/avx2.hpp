@@ -10,6 +10,7 @@ namespace {
 
 struct Vec {
   static constexpr std::size_t width = 8;
+  static constexpr bool fused = true;
   __m256 v;
 
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }

@@ -1,0 +1,43 @@
+#include "layers/conv_lstm_cell.hpp"
+
+#include <algorithm>
+
+#include "layers/conv_lstm_direct.hpp"
+#include "layers/conv_lstm_winograd.hpp"
+
+namespace cn {
+namespace {
+
+ConvAxis axis(std::size_t length, std::size_t kernel, std::size_t stride, std::size_t dilation,
+              bool same) {
+  const Window w = window(length, (kernel - 1) * dilation + 1, stride, same);
+  return {length, kernel, stride, dilation, w.output, w.before};
+}
+
+}  // namespace
+
+ConvAxis row_axis(const ConvLstm2dOptions& o) {
+  return axis(o.input[1], o.kernel_size.rows, o.strides.rows, o.dilation_rate.rows, o.same);
+}
+
+ConvAxis col_axis(const ConvLstm2dOptions& o) {
+  return axis(o.input[2], o.kernel_size.cols, o.strides.cols, o.dilation_rate.cols, o.same);
+}
+
+FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads) {
+  const std::size_t wanted = 8 * static_cast<std::size_t>(threads);
+  const std::size_t split = std::min((wanted + chunks - 1) / chunks, (filters - 1) / least + 1);
+  const std::size_t step = round_up((filters + split - 1) / split, least);
+  return {step, (filters + step - 1) / step};
+}
+
+std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
+                                        const KernelTable& kernels,
+                                        const ConvLstmWeights& weights) {
+  const bool winograd = options.allow_winograd && WinogradCell::fits(options, kernels) &&
+                        WinogradCell::cost(options, kernels) < DirectCell::cost(options);
+  if (winograd) return std::make_unique<WinogradCell>(options, kernels, weights);
+  return std::make_unique<DirectCell>(options, weights);
+}
+
+}  // namespace cn

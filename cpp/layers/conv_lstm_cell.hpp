@@ -1,0 +1,83 @@
+// How a convolutional LSTM computes its next state: two ways, one interface.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "layers/norm_pool.hpp"
+
+namespace cn {
+
+struct ConvLstm2dOptions {
+  Size3 input;  // channels, rows, cols of x
+  std::size_t filters = 0;
+  Size2 kernel_size;
+  Size2 strides;
+  Size2 dilation_rate;
+  bool same = false;  // padding of the input convolution; the recurrent one is always 'same'
+  // Sibling layers in one: filters are split into `groups` runs, the recurrent convolution
+  // of each sees the h of its own run alone.
+  std::size_t groups = 1;
+  Activation activation;
+  Activation recurrent_activation;
+  std::optional<Norm> norm;  // applied to the frame on its way out, then the pool
+  std::optional<Pool> pool;
+  bool allow_winograd = true;  // false: direct convolution whatever it costs
+
+  std::size_t group_filters() const { return filters / groups; }
+};
+
+// kernel (4 * filters, channels, rows, cols), recurrent_kernel (4 * filters, filters / groups,
+// rows, cols), bias (4 * filters); gates i, f, c, o.
+struct ConvLstmWeights {
+  const float* kernel;
+  const float* recurrent_kernel;
+  const float* bias;
+};
+
+// One spatial axis of the input convolution.
+struct ConvAxis {
+  std::size_t length, kernel, stride, dilation;
+  std::size_t output, before;  // of the convolution; zeros in front of x
+  std::size_t largest_shift() const { return (kernel - 1) * dilation / stride; }
+};
+ConvAxis row_axis(const ConvLstm2dOptions& options);
+ConvAxis col_axis(const ConvLstm2dOptions& options);
+
+// Shi et al. 2015 without peepholes, as Keras computes it; kernel_table.hpp has the formula. A
+// cell lays its state out as its kernel likes it and alone knows how.
+class ConvLstmCell {
+ public:
+  enum Part { kH, kC };
+
+  virtual ~ConvLstmCell() = default;
+
+  // Reads the frame x, dense (channels, rows, cols), and moves the state one frame on.
+  virtual void step(const Exec& exec, const float* x, State& state) const = 0;
+
+  virtual std::size_t state_floats() const = 0;
+  virtual std::size_t scratch_floats() const { return 0; }  // of each thread
+
+  // One row of the newest h, or of c: to a dense one and from it.
+  virtual void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
+                        float* to) const = 0;
+  virtual void write_row(State& state, Part part, std::size_t filter, std::size_t row,
+                         const float* from) const = 0;
+
+  virtual std::string name() const = 0;
+};
+
+// The cell that costs least by a count of vector operations on these kernels.
+std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
+                                        const KernelTable& kernels, const ConvLstmWeights& weights);
+
+// Splits the work of a step: `chunks` of the map, and runs of filters that read the same h. Small
+// maps have few chunks, so that the filters are split too, down to `least` at a time.
+struct FilterSplit {
+  std::size_t step;  // filters of a task
+  std::size_t runs;  // tasks of a group
+};
+FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads);
+
+}  // namespace cn

@@ -1,0 +1,204 @@
+#include "layers/conv_lstm_direct.hpp"
+
+#include <algorithm>
+
+#include "base/parallel.hpp"
+
+namespace cn {
+namespace {
+
+constexpr std::size_t kGates = 4;
+
+// Pixels of one task: their taps of x and h stay in L1 or L2 while all filters pass. A common
+// multiple of every table's pixels_per_block.
+constexpr std::size_t kPixelsPerTask = 96;
+
+// Floats from one row of a plane to the next.
+std::size_t pitch_of(const ConvAxis& cols) {
+  return cols.output + std::max(cols.largest_shift(), cols.kernel - 1);
+}
+
+// Places of the flattened map that are computed, gaps included.
+std::size_t pixels_of(const ConvAxis& rows, const ConvAxis& cols) {
+  return round_up(checked_mul(rows.output, pitch_of(cols)), kPixelsPerTask);
+}
+
+}  // namespace
+
+double DirectCell::cost(const ConvLstm2dOptions& o) {
+  const ConvAxis rows = row_axis(o), cols = col_axis(o);
+  const std::size_t taps = (o.input[0] + o.group_filters()) * rows.kernel * cols.kernel;
+  return static_cast<double>(pixels_of(rows, cols)) * static_cast<double>(taps) *
+         static_cast<double>(kGates * o.filters);
+}
+
+DirectCell::DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& weights)
+    : o_(options), rows_(row_axis(options)), cols_(col_axis(options)) {
+  const std::size_t rows_beyond = std::max(rows_.largest_shift(), rows_.kernel - 1);
+  pitch_ = pitch_of(cols_);
+  pixels_ = pixels_of(rows_, cols_);
+  const std::size_t cols_beyond = pitch_ - cols_.output;
+  plane_ = round_up(pixels_ + checked_mul(rows_beyond, pitch_) + cols_beyond, kAlignedFloats);
+  // An odd number of cache lines: planes of sizes like 64 x 64 do not fall on the same sets.
+  if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
+
+  mask_.assign(pixels_, 0);
+  for (std::size_t row = 0; row < rows_.output; ++row) {
+    std::fill_n(mask_.begin() + static_cast<std::ptrdiff_t>(row * pitch_), cols_.output,
+                ~std::uint32_t{0});
+  }
+  list_taps();
+  pack_weights(weights);
+}
+
+void DirectCell::list_taps() {
+  state_floats();  // throws where offsets would not fit
+  const auto offset = [&](std::size_t plane, std::size_t row, std::size_t col) {
+    return static_cast<std::ptrdiff_t>(plane * plane_ + row * pitch_ + col);
+  };
+  const std::size_t phases = rows_.stride * cols_.stride;
+  for (std::size_t channel = 0; channel < o_.input[0]; ++channel) {
+    for (std::size_t ky = 0; ky < rows_.kernel; ++ky) {
+      for (std::size_t kx = 0; kx < cols_.kernel; ++kx) {
+        const std::size_t y = ky * rows_.dilation, x = kx * cols_.dilation;
+        const std::size_t phase = y % rows_.stride * cols_.stride + x % cols_.stride;
+        x_offsets_.push_back(offset(channel * phases + phase, y / rows_.stride, x / cols_.stride));
+      }
+    }
+  }
+  for (std::size_t filter = 0; filter < o_.group_filters(); ++filter) {
+    for (std::size_t ky = 0; ky < rows_.kernel; ++ky) {
+      for (std::size_t kx = 0; kx < cols_.kernel; ++kx) {
+        h_offsets_.push_back(offset(filter, ky, kx));
+      }
+    }
+  }
+}
+
+void DirectCell::pack_weights(const ConvLstmWeights& w) {
+  const std::size_t x_taps = x_offsets_.size(), h_taps = h_offsets_.size();
+  weights_ = Buffer(checked_mul(checked_mul(o_.filters, x_taps + h_taps), kGates));
+  bias_ = Buffer(o_.filters * kGates);
+  float* to = weights_.data();
+  for (std::size_t filter = 0; filter < o_.filters; ++filter) {
+    const auto gate_row = [&](const float* from, std::size_t gate, std::size_t taps) {
+      return from + (gate * o_.filters + filter) * taps;
+    };
+    for (std::size_t k = 0; k < x_taps; ++k) {
+      for (std::size_t g = 0; g < kGates; ++g) *to++ = gate_row(w.kernel, g, x_taps)[k];
+    }
+    for (std::size_t k = 0; k < h_taps; ++k) {
+      for (std::size_t g = 0; g < kGates; ++g) *to++ = gate_row(w.recurrent_kernel, g, h_taps)[k];
+    }
+    for (std::size_t g = 0; g < kGates; ++g) {
+      bias_.data()[filter * kGates + g] = w.bias[g * o_.filters + filter];
+    }
+  }
+}
+
+std::size_t DirectCell::x_floats() const {
+  return checked_mul(checked_mul(o_.input[0], rows_.stride * cols_.stride), plane_);
+}
+
+std::size_t DirectCell::state_floats() const {
+  return checked_add(x_floats(), checked_mul(3 * o_.filters, plane_));
+}
+
+std::size_t DirectCell::h_start(bool newest, const State& state) const {
+  const bool second = (state.frames % 2 != 0) == newest;
+  return x_floats() + (second ? h_floats() : 0);
+}
+
+void DirectCell::pack_plane_row(const float* x, std::size_t channel, std::size_t row,
+                                float* planes) const {
+  const std::size_t y = row + rows_.before;
+  const std::size_t plane_row = y / rows_.stride;
+  if (plane_row >= rows_.output + rows_.largest_shift()) return;  // no tap reaches it
+  const std::size_t limit = cols_.output + cols_.largest_shift();
+  const float* from = x + (channel * rows_.length + row) * cols_.length;
+  const std::size_t first = (channel * rows_.stride + y % rows_.stride) * cols_.stride;
+  if (cols_.stride == 1) {
+    float* to = planes + first * plane_ + plane_row * pitch_ + cols_.before;
+    std::copy_n(from, std::min(cols_.length, limit - cols_.before), to);
+    return;
+  }
+  for (std::size_t col = 0; col < cols_.length; ++col) {
+    const std::size_t at = col + cols_.before;
+    if (at / cols_.stride >= limit) break;
+    planes[(first + at % cols_.stride) * plane_ + plane_row * pitch_ + at / cols_.stride] =
+        from[col];
+  }
+}
+
+void DirectCell::pack_frame(const Exec& exec, const float* x, float* planes) const {
+  const std::size_t rows = o_.input[0] * rows_.length;
+  const int threads = threads_for(exec, static_cast<double>(rows * cols_.length));
+  parallel_for(threads, rows, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      pack_plane_row(x, i / rows_.length, i % rows_.length, planes);
+    }
+  });
+}
+
+void DirectCell::step(const Exec& exec, const float* x, State& state) const {
+  float* data = state.data.data();
+  pack_frame(exec, x, data);
+  const float* h = data + h_start(true, state);
+  float* h_next = data + h_start(false, state) + h_origin();
+  float* c = data + c_start();
+  const std::size_t taps = x_offsets_.size() + h_offsets_.size();
+  const std::size_t filters = o_.group_filters();  // that share their taps
+  const std::size_t chunks = pixels_ / kPixelsPerTask;
+  const double operations =
+      static_cast<double>(kGates * o_.filters * taps) * static_cast<double>(pixels_);
+  const int threads = threads_for(exec, operations);
+  const FilterSplit split =
+      split_filters(filters, chunks, exec.kernels->filters_per_block, threads);
+  const auto tasks = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t task = begin; task < end; ++task) {
+      const std::size_t pixel = task / (o_.groups * split.runs) * kPixelsPerTask;
+      const std::size_t group = task / split.runs % o_.groups;
+      const std::size_t in_group = task % split.runs * split.step;
+      const std::size_t filter = group * filters + in_group;
+      ConvLstmBlock block{};
+      block.x = data + pixel;
+      block.x_offsets = x_offsets_.data();
+      block.x_taps = x_offsets_.size();
+      block.h = h + group * filters * plane_ + pixel;
+      block.h_offsets = h_offsets_.data();
+      block.h_taps = h_offsets_.size();
+      block.weights = weights_.data() + filter * taps * kGates;
+      block.bias = bias_.data() + filter * kGates;
+      block.mask = mask_.data() + pixel;
+      block.c = c + filter * plane_ + pixel;
+      block.c_stride = plane_;
+      block.h_out = h_next + filter * plane_ + pixel;
+      block.h_stride = plane_;
+      block.filters = std::min(split.step, filters - in_group);
+      block.pixels = kPixelsPerTask;
+      block.activation = o_.activation;
+      block.recurrent_activation = o_.recurrent_activation;
+      exec.kernels->conv_lstm_block(block);
+    }
+  };
+  parallel_for(threads, chunks * o_.groups * split.runs, tasks);
+  ++state.frames;
+}
+
+std::size_t DirectCell::row_start(const State& state, Part part, std::size_t filter,
+                                  std::size_t row) const {
+  const std::size_t first = part == kH ? h_start(true, state) + h_origin() : c_start();
+  return first + filter * plane_ + row * pitch_;
+}
+
+void DirectCell::read_row(const State& state, Part part, std::size_t filter, std::size_t row,
+                          float* to) const {
+  std::copy_n(state.data.data() + row_start(state, part, filter, row), cols_.output, to);
+}
+
+void DirectCell::write_row(State& state, Part part, std::size_t filter, std::size_t row,
+                           const float* from) const {
+  std::copy_n(from, cols_.output, state.data.data() + row_start(state, part, filter, row));
+}
+
+}  // namespace cn

@@ -1,0 +1,53 @@
+// Convolutional LSTM by direct convolution: any kernel, stride, dilation and padding.
+#pragma once
+
+#include "layers/conv_lstm_cell.hpp"
+
+namespace cn {
+
+// The state holds the zero-padded planes of x, two sets of h planes (read one, write the
+// other, swap) and c. Every plane has the same pitch: the width of the output and enough
+// zero columns for the widest shift; they are the right border of one row and the left
+// border of the next. A stride s splits the planes of x into s * s phases, so that under
+// any stride, dilation and padding each tap is one constant offset.
+class DirectCell : public ConvLstmCell {
+ public:
+  DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& weights);
+
+  // Multiply-adds of a step on single floats, gaps included.
+  static double cost(const ConvLstm2dOptions& options);
+
+  void step(const Exec& exec, const float* x, State& state) const override;
+  std::size_t state_floats() const override;
+  void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
+                float* to) const override;
+  void write_row(State& state, Part part, std::size_t filter, std::size_t row,
+                 const float* from) const override;
+  std::string name() const override { return "direct"; }
+
+ private:
+  void pack_weights(const ConvLstmWeights& weights);
+  void list_taps();
+  void pack_frame(const Exec& exec, const float* x, float* planes) const;
+  void pack_plane_row(const float* x, std::size_t channel, std::size_t row, float* planes) const;
+
+  std::size_t x_floats() const;
+  std::size_t h_floats() const { return o_.filters * plane_; }
+  std::size_t h_start(bool newest, const State& state) const;
+  std::size_t c_start() const { return x_floats() + 2 * h_floats(); }
+  // Where the first pixel of the map lies in a plane of h.
+  std::size_t h_origin() const { return (rows_.kernel - 1) / 2 * pitch_ + (cols_.kernel - 1) / 2; }
+  std::size_t row_start(const State& state, Part part, std::size_t filter, std::size_t row) const;
+
+  ConvLstm2dOptions o_;
+  ConvAxis rows_, cols_;
+  std::size_t pitch_;   // floats from one row of a plane to the next
+  std::size_t pixels_;  // places of the flattened map that are computed, gaps included
+  std::size_t plane_;   // floats from one plane to the next
+  std::vector<std::ptrdiff_t> x_offsets_, h_offsets_;
+  Buffer weights_;  // [filter][taps of x, then of h][4 gates]
+  Buffer bias_;     // [filter][4 gates]
+  std::vector<std::uint32_t> mask_;
+};
+
+}  // namespace cn

@@ -1,0 +1,57 @@
+// Convolutional LSTM by Winograd's F(4x4, 3x3): 36 products for 16 pixels instead of 144.
+#pragma once
+
+#include "layers/conv_lstm_cell.hpp"
+
+namespace cn {
+
+// The state holds x, two sets of h (read one, write the other, swap) and c. x and h are in the
+// tile-planar layout of kernel_table.hpp; c, which only its own block reads, lies block by block:
+// [block][filter][16 pixels][places of a block].
+class WinogradCell : public ConvLstmCell {
+ public:
+  WinogradCell(const ConvLstm2dOptions& options, const KernelTable& kernels,
+               const ConvLstmWeights& weights);
+
+  // True for 3x3 kernels with stride and dilation 1, where these kernels have the step.
+  static bool fits(const ConvLstm2dOptions& options, const KernelTable& kernels);
+  // What DirectCell::cost counts, for these kernels: products, transforms, and what measuring
+  // showed them to take beyond that.
+  static double cost(const ConvLstm2dOptions& options, const KernelTable& kernels);
+
+  void step(const Exec& exec, const float* x, State& state) const override;
+  std::size_t state_floats() const override;
+  std::size_t scratch_floats() const override;
+  void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
+                float* to) const override;
+  void write_row(State& state, Part part, std::size_t filter, std::size_t row,
+                 const float* from) const override;
+  std::string name() const override { return "winograd 4x4"; }
+
+ private:
+  void transform_weights(const ConvLstmWeights& weights);
+  void pack_frame(const Exec& exec, const float* x, float* planes) const;
+  void run_tasks(const Exec& exec, std::size_t part, std::size_t begin, std::size_t end,
+                 const FilterSplit& split, State& state) const;
+
+  std::size_t channel_floats() const { return 16 * plane_; }
+  std::size_t h_start(bool newest, const State& state) const;
+  std::size_t c_start() const;
+  // Where a pixel of the newest h, or of c, lies.
+  std::size_t at(const State& state, Part part, std::size_t filter, std::size_t row,
+                 std::size_t col) const;
+
+  ConvLstm2dOptions o_;
+  const KernelTable* kernels_;
+  ConvAxis rows_, cols_;
+  std::size_t block_;                // places of a block
+  std::size_t pitch_;                // places from one row of tiles to the next
+  std::size_t places_;               // of all rows of tiles, whole blocks
+  std::size_t front_;                // floats before the first place of a plane
+  std::size_t plane_;                // floats from one plane to the next
+  Buffer weights_;                   // [filter][36 products][channels of x, then of h][4 gates]
+  Buffer bias_;                      // [filter][4 gates]
+  std::vector<std::uint32_t> mask_;  // [16 pixels][places]
+};
+
+}  // namespace cn
