@@ -43,13 +43,13 @@ struct ConvLstmBlock {
   Activation recurrent_activation;
 };
 
-// The same step for 3x3 kernels with stride and dilation 1, by Winograd's F(4x4, 3x3).
+// The same step by Winograd, for kernels with stride and dilation 1: F(4x4, 3x3) or F(2x2, 5x5).
 //
-// Tile-planar layout: a map is cut into tiles of 4x4 pixels, and pixel (q, p) of all tiles forms
-// a plane of its own, so that neighbouring floats belong to neighbouring tiles. Tile t of tile
-// row R is place n = R * pitch + t, with pitch one more than the tiles of a row: the place
-// between two rows is the right border of one and the left border of the next, and holds zeros
-// (or the pixels outside that a 'valid' convolution reads). A channel is 16 planes, q * 4 + p,
+// Tile-planar layout: a map is cut into tiles of T x T pixels, T = 4 or 2, and pixel (q, p) of all
+// tiles forms a plane of its own, so that neighbouring floats belong to neighbouring tiles. Tile t
+// of tile row R is place n = R * pitch + t, with pitch larger than the tiles of a row: the places
+// between two rows are the right border of one and the left border of the next, and hold zeros
+// (or the pixels outside that a 'valid' convolution reads). A channel is T * T planes, q * T + p,
 // `plane` floats apart; one row of places before the first and behind the last must be readable.
 //
 // Pointers are at the first place of the block; a block is tiles_per_block places.
@@ -59,11 +59,11 @@ struct WinogradBlock {
   const float* h;
   std::size_t h_channels;
   std::size_t plane, pitch;
-  const float* weights;       // [filter][36 products][x, then h channels][4 gates]
-  const float* bias;          // [filter][4 gates]
-  const std::uint32_t* mask;  // [16 pixels of a tile][mask_stride], all ones or zero
+  const float* weights;  // [filter][6 columns][6 rows of products][h, then x channels][4 gates]
+  const float* bias;     // [filter][4 gates]
+  const std::uint32_t* mask;  // [T * T pixels][mask_stride], all ones or zero; null: all ones
   std::size_t mask_stride;
-  float* c;      // [filter][16 pixels][tiles_per_block]; updated in place
+  float* c;      // [filter][T * T pixels][tiles_per_block]; updated in place
   float* h_out;  // planes of the next h, laid out as h
   std::size_t filters;
   float* v;  // scratch, 36 * channels * tiles_per_block floats
@@ -100,8 +100,17 @@ struct KernelTable {
   std::size_t tiles_per_block;  // places of a WinogradBlock
 
   void (*conv_lstm_block)(const ConvLstmBlock& block);
-  // Null where multiply-adds are not fused: its rounding would exceed 3e-6 over 1000 steps.
-  void (*conv_lstm_winograd_block)(const WinogradBlock& block);
+  // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
+  void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
+  void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
+
+  // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
+  //   out[i] = planes[i % phases * plane + i / phases]
+  //   planes[(first + i) % phases * plane + (first + i) / phases] = x[i]
+  void (*join_phases)(std::size_t phases, const float* planes, std::size_t plane, std::size_t cols,
+                      float* out);
+  void (*split_phases)(std::size_t phases, const float* x, std::size_t cols, std::size_t first,
+                       float* planes, std::size_t plane);
   void (*norm_pool_row)(const NormPoolRow& row);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);

@@ -38,35 +38,72 @@ ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const KernelTable& kern
       cell_(make_cell(options, kernels, weights)) {}
 
 std::size_t ConvLstm2d::scratch_floats() const {
-  return std::max(cell_->scratch_floats(), checked_mul(window_rows_, map_[2]));
+  return checked_add(cell_->scratch_floats(), checked_mul(window_rows_, map_[2]));
 }
+
+// Writes the rows of the frame whose rows of h are there, while the cell goes on.
+class ConvLstm2d::Writer : public RowSink {
+ public:
+  Writer(const ConvLstm2d& layer, const Exec& exec, State& state, float* out)
+      : layer_(layer), exec_(exec), state_(state), out_(out) {}
+
+  void rows(std::size_t part, std::size_t begin, std::size_t end) override {
+    if (out_ == nullptr) return;
+    const Size3& frame = layer_.writer_.output();
+    for (std::size_t row = 0; row < frame[1]; ++row) {
+      const NormPool::Span span = layer_.writer_.rows_of(row);
+      // In this order: rows of other threads are not to be looked at.
+      if (span.begin < begin) continue;
+      if (span.begin + span.count > end) break;
+      if (state_.written[row] != 0) continue;
+      for (std::size_t filter = 0; filter < frame[0]; ++filter) {
+        layer_.write_row(exec_, state_, true, part, filter, row, out_);
+      }
+      state_.written[row] = 1;
+    }
+  }
+
+ private:
+  const ConvLstm2d& layer_;
+  const Exec& exec_;
+  State& state_;
+  float* out_;
+};
 
 void ConvLstm2d::run(const Exec& exec, const float* const* in, float* const* out,
                      State& state) const {
-  cell_->step(exec, in[0], state);
-  if (out != nullptr) write_frame(exec, state, out[0]);
+  float* to = out == nullptr ? nullptr : out[0];
+  state.written.assign(writer_.output()[1], 0);
+  Writer writer(*this, exec, state, to);
+  cell_->step(exec, in[0], state, writer);
+  if (to != nullptr) write_rest(exec, state, to);
 }
 
-void ConvLstm2d::write_frame(const Exec& exec, const State& state, float* out) const {
+void ConvLstm2d::write_row(const Exec& exec, const State& state, bool next, std::size_t part,
+                           std::size_t filter, std::size_t row, float* out) const {
   const Size3& frame = writer_.output();
-  const auto rows = [&](std::size_t part, std::size_t begin, std::size_t end) {
-    for (std::size_t index = begin; index < end; ++index) {
-      const std::size_t filter = index / frame[1], row = index % frame[1];
-      float* to = out + index * frame[2];
-      if (writer_.plain()) {
-        cell_->read_row(state, ConvLstmCell::kH, filter, row, to);
-        continue;
-      }
-      const NormPool::Span span = writer_.rows_of(row);
-      float* scratch = exec.scratch_of(part);
-      for (std::size_t i = 0; i < span.count; ++i) {
-        cell_->read_row(state, ConvLstmCell::kH, filter, span.begin + i, scratch + i * map_[2]);
-      }
-      writer_.run_row(*exec.kernels, filter, row, scratch, map_[2], to);
+  float* to = out + (filter * frame[1] + row) * frame[2];
+  if (writer_.plain()) {
+    cell_->read_row(state, ConvLstmCell::kH, filter, row, to, next);
+    return;
+  }
+  const NormPool::Span span = writer_.rows_of(row);
+  float* scratch = exec.scratch_of(part) + cell_->scratch_floats();
+  for (std::size_t i = 0; i < span.count; ++i) {
+    cell_->read_row(state, ConvLstmCell::kH, filter, span.begin + i, scratch + i * map_[2], next);
+  }
+  writer_.run_row(*exec.kernels, filter, row, scratch, map_[2], to);
+}
+
+// Rows of the frame that no thread alone had the h of.
+void ConvLstm2d::write_rest(const Exec& exec, const State& state, float* out) const {
+  const Size3& frame = writer_.output();
+  for (std::size_t row = 0; row < frame[1]; ++row) {
+    if (state.written[row] != 0) continue;
+    for (std::size_t filter = 0; filter < frame[0]; ++filter) {
+      write_row(exec, state, false, 0, filter, row, out);
     }
-  };
-  const double operations = 2.0 * static_cast<double>(map_[0] * map_[1] * map_[2]);
-  parallel_for(threads_for(exec, operations), frame[0] * frame[1], rows);
+  }
 }
 
 std::vector<StatePart> ConvLstm2d::state_parts() const {

@@ -24,7 +24,11 @@ class ConvLstm2d : public Layer {
   std::string kernel(const Exec& exec) const override;
 
  private:
-  void write_frame(const Exec& exec, const State& state, float* out) const;
+  class Writer;
+  // One row of the frame, of one filter.
+  void write_row(const Exec& exec, const State& state, bool next, std::size_t part,
+                 std::size_t filter, std::size_t row, float* out) const;
+  void write_rest(const Exec& exec, const State& state, float* out) const;
 
   Size3 map_;  // filters, rows, cols of the state
   NormPool writer_;

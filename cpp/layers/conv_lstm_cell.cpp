@@ -24,6 +24,19 @@ ConvAxis col_axis(const ConvLstm2dOptions& o) {
   return axis(o.input[2], o.kernel_size.cols, o.strides.cols, o.dilation_rate.cols, o.same);
 }
 
+void RowProgress::finished(std::size_t task) {
+  const Layout& l = layout_;
+  if ((task + 1) % l.tasks != 0 || task / l.tasks < first_block_) return;
+  const std::size_t end_place = (task / l.tasks + 1) * l.block;
+  if (end_place < l.row_places) return;
+  const std::size_t begin = (first_block_ * l.block + l.pitch - 1) / l.pitch * l.rows_at_once;
+  std::size_t end = ((end_place - l.row_places) / l.pitch + 1) * l.rows_at_once;
+  if (end > l.rows) end = l.rows;
+  if (end <= begin || end <= end_) return;
+  end_ = end;
+  sink_.rows(part_, begin, end);
+}
+
 FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads) {
   const std::size_t wanted = 8 * static_cast<std::size_t>(threads);
   const std::size_t split = std::min((wanted + chunks - 1) / chunks, (filters - 1) / least + 1);

@@ -45,6 +45,36 @@ struct ConvAxis {
 ConvAxis row_axis(const ConvLstm2dOptions& options);
 ConvAxis col_axis(const ConvLstm2dOptions& options);
 
+// Hears of rows of the new h while they are still in a near cache.
+class RowSink {
+ public:
+  virtual ~RowSink() = default;
+  // Rows begin to end of all filters are there, computed by `part`; `end` grows from call to call.
+  virtual void rows(std::size_t part, std::size_t begin, std::size_t end) = 0;
+};
+
+// Tells a sink what a run of tasks has finished. A map flattened with `pitch` places a row is cut
+// into blocks of `block` places, a block into `tasks` tasks; `row_places` of a row count.
+class RowProgress {
+ public:
+  struct Layout {
+    std::size_t block, tasks, pitch, row_places, rows;
+    std::size_t rows_at_once;  // of the map in one row of places
+  };
+  RowProgress(const Layout& layout, RowSink& sink, std::size_t part, std::size_t first_task)
+      : layout_(layout),
+        sink_(sink),
+        part_(part),
+        first_block_((first_task + layout.tasks - 1) / layout.tasks) {}
+
+  void finished(std::size_t task);
+
+ private:
+  Layout layout_;
+  RowSink& sink_;
+  std::size_t part_, first_block_, end_ = 0;
+};
+
 // Shi et al. 2015 without peepholes, as Keras computes it; kernel_table.hpp has the formula. A
 // cell lays its state out as its kernel likes it and alone knows how.
 class ConvLstmCell {
@@ -53,15 +83,17 @@ class ConvLstmCell {
 
   virtual ~ConvLstmCell() = default;
 
-  // Reads the frame x, dense (channels, rows, cols), and moves the state one frame on.
-  virtual void step(const Exec& exec, const float* x, State& state) const = 0;
+  // Reads the frame x, dense (channels, rows, cols), and moves the state one frame on. Of rows that
+  // two threads share the sink hears nothing.
+  virtual void step(const Exec& exec, const float* x, State& state, RowSink& sink) const = 0;
 
   virtual std::size_t state_floats() const = 0;
   virtual std::size_t scratch_floats() const { return 0; }  // of each thread
 
-  // One row of the newest h, or of c: to a dense one and from it.
+  // One row of the newest h, or of c: to a dense one and from it. While step() runs, `next` asks
+  // for the h that it writes.
   virtual void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
-                        float* to) const = 0;
+                        float* to, bool next = false) const = 0;
   virtual void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                          const float* from) const = 0;
 

@@ -140,7 +140,7 @@ void DirectCell::pack_frame(const Exec& exec, const float* x, float* planes) con
   });
 }
 
-void DirectCell::step(const Exec& exec, const float* x, State& state) const {
+void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& sink) const {
   float* data = state.data.data();
   pack_frame(exec, x, data);
   const float* h = data + h_start(true, state);
@@ -154,7 +154,10 @@ void DirectCell::step(const Exec& exec, const float* x, State& state) const {
   const int threads = threads_for(exec, operations);
   const FilterSplit split =
       split_filters(filters, chunks, exec.kernels->filters_per_block, threads);
-  const auto tasks = [&](std::size_t begin, std::size_t end) {
+  const auto tasks = [&](std::size_t part, std::size_t begin, std::size_t end) {
+    RowProgress progress(
+        {kPixelsPerTask, o_.groups * split.runs, pitch_, cols_.output, rows_.output, 1}, sink, part,
+        begin);
     for (std::size_t task = begin; task < end; ++task) {
       const std::size_t pixel = task / (o_.groups * split.runs) * kPixelsPerTask;
       const std::size_t group = task / split.runs % o_.groups;
@@ -179,6 +182,7 @@ void DirectCell::step(const Exec& exec, const float* x, State& state) const {
       block.activation = o_.activation;
       block.recurrent_activation = o_.recurrent_activation;
       exec.kernels->conv_lstm_block(block);
+      progress.finished(task);
     }
   };
   parallel_for(threads, chunks * o_.groups * split.runs, tasks);
@@ -186,14 +190,14 @@ void DirectCell::step(const Exec& exec, const float* x, State& state) const {
 }
 
 std::size_t DirectCell::row_start(const State& state, Part part, std::size_t filter,
-                                  std::size_t row) const {
-  const std::size_t first = part == kH ? h_start(true, state) + h_origin() : c_start();
+                                  std::size_t row, bool next) const {
+  const std::size_t first = part == kH ? h_start(!next, state) + h_origin() : c_start();
   return first + filter * plane_ + row * pitch_;
 }
 
 void DirectCell::read_row(const State& state, Part part, std::size_t filter, std::size_t row,
-                          float* to) const {
-  std::copy_n(state.data.data() + row_start(state, part, filter, row), cols_.output, to);
+                          float* to, bool next) const {
+  std::copy_n(state.data.data() + row_start(state, part, filter, row, next), cols_.output, to);
 }
 
 void DirectCell::write_row(State& state, Part part, std::size_t filter, std::size_t row,

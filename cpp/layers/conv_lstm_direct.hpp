@@ -17,10 +17,10 @@ class DirectCell : public ConvLstmCell {
   // Multiply-adds of a step on single floats, gaps included.
   static double cost(const ConvLstm2dOptions& options);
 
-  void step(const Exec& exec, const float* x, State& state) const override;
+  void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
   std::size_t state_floats() const override;
-  void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
-                float* to) const override;
+  void read_row(const State& state, Part part, std::size_t filter, std::size_t row, float* to,
+                bool next) const override;
   void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                  const float* from) const override;
   std::string name() const override { return "direct"; }
@@ -37,7 +37,8 @@ class DirectCell : public ConvLstmCell {
   std::size_t c_start() const { return x_floats() + 2 * h_floats(); }
   // Where the first pixel of the map lies in a plane of h.
   std::size_t h_origin() const { return (rows_.kernel - 1) / 2 * pitch_ + (cols_.kernel - 1) / 2; }
-  std::size_t row_start(const State& state, Part part, std::size_t filter, std::size_t row) const;
+  std::size_t row_start(const State& state, Part part, std::size_t filter, std::size_t row,
+                        bool next = false) const;
 
   ConvLstm2dOptions o_;
   ConvAxis rows_, cols_;

@@ -1,4 +1,5 @@
-// Convolutional LSTM by Winograd's F(4x4, 3x3): 36 products for 16 pixels instead of 144.
+// Convolutional LSTM by Winograd: 36 products a tile, whether 4x4 pixels of a 3x3 kernel (which
+// takes 144 directly) or 2x2 pixels of a 5x5 kernel (100).
 #pragma once
 
 #include "layers/conv_lstm_cell.hpp"
@@ -7,51 +8,55 @@ namespace cn {
 
 // The state holds x, two sets of h (read one, write the other, swap) and c. x and h are in the
 // tile-planar layout of kernel_table.hpp; c, which only its own block reads, lies block by block:
-// [block][filter][16 pixels][places of a block].
+// [block][filter][pixels of a tile][places of a block].
 class WinogradCell : public ConvLstmCell {
  public:
   WinogradCell(const ConvLstm2dOptions& options, const KernelTable& kernels,
                const ConvLstmWeights& weights);
 
-  // True for 3x3 kernels with stride and dilation 1, where these kernels have the step.
+  // True for 3x3 and 5x5 kernels with stride and dilation 1, where these kernels have the step.
   static bool fits(const ConvLstm2dOptions& options, const KernelTable& kernels);
   // What DirectCell::cost counts, for these kernels: products, transforms, and what measuring
   // showed them to take beyond that.
   static double cost(const ConvLstm2dOptions& options, const KernelTable& kernels);
 
-  void step(const Exec& exec, const float* x, State& state) const override;
+  void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
   std::size_t state_floats() const override;
   std::size_t scratch_floats() const override;
-  void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
-                float* to) const override;
+  void read_row(const State& state, Part part, std::size_t filter, std::size_t row, float* to,
+                bool next) const override;
   void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                  const float* from) const override;
-  std::string name() const override { return "winograd 4x4"; }
+  std::string name() const override { return tile_ == 4 ? "winograd 4x4" : "winograd 2x2"; }
 
  private:
+  void make_mask();
   void transform_weights(const ConvLstmWeights& weights);
   void pack_frame(const Exec& exec, const float* x, float* planes) const;
   void run_tasks(const Exec& exec, std::size_t part, std::size_t begin, std::size_t end,
-                 const FilterSplit& split, State& state) const;
+                 const FilterSplit& split, State& state, RowSink& sink) const;
 
-  std::size_t channel_floats() const { return 16 * plane_; }
+  std::size_t pixels() const { return tile_ * tile_; }
+  std::size_t channel_floats() const { return pixels() * plane_; }
   std::size_t h_start(bool newest, const State& state) const;
   std::size_t c_start() const;
   // Where a pixel of the newest h, or of c, lies.
   std::size_t at(const State& state, Part part, std::size_t filter, std::size_t row,
-                 std::size_t col) const;
+                 std::size_t col, bool next = false) const;
 
   ConvLstm2dOptions o_;
   const KernelTable* kernels_;
   ConvAxis rows_, cols_;
+  std::size_t tile_;                 // pixels along one axis of a tile
   std::size_t block_;                // places of a block
   std::size_t pitch_;                // places from one row of tiles to the next
   std::size_t places_;               // of all rows of tiles, whole blocks
   std::size_t front_;                // floats before the first place of a plane
   std::size_t plane_;                // floats from one plane to the next
-  Buffer weights_;                   // [filter][36 products][channels of x, then of h][4 gates]
+  Buffer weights_;                   // as WinogradBlock::weights
   Buffer bias_;                      // [filter][4 gates]
-  std::vector<std::uint32_t> mask_;  // [16 pixels][places]
+  std::vector<std::uint32_t> mask_;  // [pixels of a tile][places]
+  std::vector<char> whole_;          // of each block: 1 where the mask keeps all of it
 };
 
 }  // namespace cn

@@ -154,7 +154,7 @@ std::unique_ptr<Stream> Stream::clone() const {
   auto copy = std::make_unique<Stream>(network_, exec_.threads);
   copy->singles_ = singles_.clone();
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    copy->states_[i] = {states_[i].data.clone(), states_[i].frames};
+    copy->states_[i] = {states_[i].data.clone(), states_[i].frames, {}};
   }
   copy->records_ = records_;
   copy->frames_ = frames_;

@@ -158,6 +158,15 @@ void check_geometries() {
   o.same = true;
   check_geometry(o, 7);
   check_geometry(options({4, 1, 1}, 7, {1, 1}), 8);
+  for (const std::size_t cols : {20, 21, 61}) {
+    o = options({3, 19, cols}, 3, {5, 5});
+    check_geometry(o, 12);
+    o.same = true;
+    check_geometry(o, 13);
+  }
+  o.filters = 8;
+  o.groups = 4;
+  check_geometry(o, 14);
   o = options({1, 1, 97}, 2, {1, 7});
   o.same = true;
   check_geometry(o, 9);

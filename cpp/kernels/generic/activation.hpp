@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "kernels/activation.hpp"
+#include "kernels/generic/inline.hpp"
 
 namespace cn {
 
@@ -12,11 +13,11 @@ namespace cn {
 
 // c[0] + c[1] u + ... + c[D] u^D by Horner's rule.
 template <class V, std::size_t N, std::size_t Terms>
-inline void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
-  for (std::size_t n = 0; n < N; ++n) y[n] = V::broadcast(c[Terms - 1]);
+CN_INLINE void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
+  unroll<N>([&](auto n) CN_LAMBDA { y[n] = V::broadcast(c[Terms - 1]); });
   for (std::size_t k = Terms - 1; k-- > 0;) {
     const V term = V::broadcast(c[k]);
-    for (std::size_t n = 0; n < N; ++n) y[n] = V::fma(y[n], u[n], term);
+    unroll<N>([&](auto n) CN_LAMBDA { y[n] = V::fma(y[n], u[n], term); });
   }
 }
 
@@ -25,7 +26,7 @@ inline void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
 // below 2.5e-7 in float with fused multiply-adds, 4.5e-7 without. Beyond 9.02 tanh
 // is 1 to within 3e-8. Near zero the relative error is that of the arithmetic alone.
 template <class V, std::size_t N>
-inline void tanh(V (&x)[N]) {
+CN_INLINE void tanh(V (&x)[N]) {
   constexpr float kP[] = {1.0F, 1.3379009311326917e-01F, 3.493204268245698e-03F,
                           2.0570483428307047e-05F, 1.3302489812271227e-08F};
   constexpr float kQ[] = {1.0F, 4.6712326425370826e-01F, 2.5867880525141493e-02F,
@@ -35,35 +36,41 @@ inline void tanh(V (&x)[N]) {
   const V one = V::broadcast(1.0F);
   const V minus_one = V::broadcast(-1.0F);
   V u[N], p[N], q[N];
-  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(limit, V::max(minus_limit, x[n]));
-  for (std::size_t n = 0; n < N; ++n) u[n] = x[n] * x[n];
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(limit, V::max(minus_limit, x[n])); });
+  unroll<N>([&](auto n) CN_LAMBDA { u[n] = x[n] * x[n]; });
   polynomial(kP, u, p);
+  unroll<N>([&](auto n) CN_LAMBDA { p[n] = x[n] * p[n]; });
   polynomial(kQ, u, q);
-  for (std::size_t n = 0; n < N; ++n) x[n] = x[n] * p[n] / q[n];
-  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(one, V::max(minus_one, x[n]));
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = p[n] / q[n]; });
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(one, V::max(minus_one, x[n])); });
 }
 
 // 1 / (1 + exp(-x)) = 0.5 + 0.5 tanh(x / 2): half the absolute error of tanh.
 template <class V, std::size_t N>
-inline void sigmoid(V (&x)[N]) {
+CN_INLINE void sigmoid(V (&x)[N]) {
   const V half = V::broadcast(0.5F);
-  for (std::size_t n = 0; n < N; ++n) x[n] = half * x[n];
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = half * x[n]; });
   tanh(x);
-  for (std::size_t n = 0; n < N; ++n) x[n] = V::fma(half, x[n], half);
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::fma(half, x[n], half); });
 }
 
 template <class V, std::size_t N>
-inline void hard_sigmoid(const Activation& f, V (&x)[N]) {
+CN_INLINE void hard_sigmoid(const Activation& f, V (&x)[N]) {
   const V slope = V::broadcast(f.p[0]);
   const V offset = V::broadcast(f.p[1]);
   const V zero = V::broadcast(0.0F);
   const V one = V::broadcast(1.0F);
-  for (std::size_t n = 0; n < N; ++n) x[n] = V::fma(slope, x[n], offset);
-  for (std::size_t n = 0; n < N; ++n) x[n] = V::min(one, V::max(zero, x[n]));
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::fma(slope, x[n], offset); });
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(one, V::max(zero, x[n])); });
+}
+
+template <class V, std::size_t N>
+CN_INLINE void relu(V (&x)[N]) {
+  for (V& v : x) v = V::max(V::broadcast(0.0F), v);
 }
 
 template <class V>
-inline V leaky_relu(const Activation& f, V x) {
+CN_INLINE V leaky_relu(const Activation& f, V x) {
   // The bound keeps -inf times a slope of zero from becoming NaN; a real NaN passes.
   const V bounded = V::max(V::broadcast(-3.402823466e+38F), x);
   const V below = V::broadcast(f.p[0]) * (bounded - V::broadcast(f.p[2]));
@@ -72,7 +79,7 @@ inline V leaky_relu(const Activation& f, V x) {
 }
 
 template <class V>
-inline V lane_by_lane(const Activation& f, V x) {
+CN_INLINE V lane_by_lane(const Activation& f, V x) {
   float lanes[V::width];
   x.store(lanes);
   for (float& lane : lanes) lane = f.scalar(lane, f.p);
@@ -81,23 +88,22 @@ inline V lane_by_lane(const Activation& f, V x) {
 
 // x[n] * gate(x[n]), for activations of that form.
 template <class V, std::size_t N, class Gate>
-inline void times_gate(V (&x)[N], Gate gate) {
+CN_INLINE void times_gate(V (&x)[N], Gate gate) {
   V g[N];
-  for (std::size_t n = 0; n < N; ++n) g[n] = x[n];
+  unroll<N>([&](auto n) CN_LAMBDA { g[n] = x[n]; });
   gate(g);
-  for (std::size_t n = 0; n < N; ++n) x[n] = x[n] * g[n];
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = x[n] * g[n]; });
 }
 
 // The switch costs one well-predicted jump for N vectors.
 template <class V, std::size_t N>
-inline void apply(const Activation& f, V (&x)[N]) {
+CN_INLINE void apply(const Activation& f, V (&x)[N]) {
   using Kind = Activation::Kind;
   switch (f.kind) {
     case Kind::linear:
       return;
     case Kind::relu:
-      for (V& v : x) v = V::max(V::broadcast(0.0F), v);
-      return;
+      return relu(x);
     case Kind::leaky_relu:
       for (V& v : x) v = leaky_relu(f, v);
       return;

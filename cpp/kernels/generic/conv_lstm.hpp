@@ -41,8 +41,9 @@ struct GateSums {
   }
 };
 
-template <class V, std::size_t F, std::size_t P>
-inline void conv_lstm_tile(const ConvLstmBlock& block, std::size_t filter, std::size_t pixel) {
+template <class V, std::size_t F, std::size_t P, class Act, class Rec>
+inline void conv_lstm_tile(const ConvLstmBlock& block, Act act, Rec rec, std::size_t filter,
+                           std::size_t pixel) {
   const std::size_t filter_stride = (block.x_taps + block.h_taps) * kGates;
   const float* weights = block.weights + filter * filter_stride;
   GateSums<V, F, P> sums;
@@ -53,13 +54,16 @@ inline void conv_lstm_tile(const ConvLstmBlock& block, std::size_t filter, std::
   for (std::size_t f = 0; f < F; ++f) {
     float* c = block.c + (filter + f) * block.c_stride + pixel;
     float* h = block.h_out + (filter + f) * block.h_stride + pixel;
-    V state[P];
+    V state[P], out[P];
     for (std::size_t p = 0; p < P; ++p) state[p] = V::load(c + p * V::width);
-    update_cell(block.activation, block.recurrent_activation, sums.z[f], state);
+    const auto load = [&](std::size_t gate, V(&to)[P]) {
+      for (std::size_t p = 0; p < P; ++p) to[p] = sums.z[f][gate][p];
+    };
+    update_cell(act, rec, load, state, out);
     for (std::size_t p = 0; p < P; ++p) {
       const std::uint32_t* mask = block.mask + pixel + p * V::width;
       V::keep(mask, state[p]).store(c + p * V::width);
-      V::keep(mask, sums.z[f][3][p]).store(h + p * V::width);
+      V::keep(mask, out[p]).store(h + p * V::width);
     }
   }
 }
@@ -68,17 +72,19 @@ inline void conv_lstm_tile(const ConvLstmBlock& block, std::size_t filter, std::
 // pixels pass.
 template <class V, std::size_t F, std::size_t P>
 void conv_lstm_block(const ConvLstmBlock& block) {
-  std::size_t filter = 0;
-  for (; filter + F <= block.filters; filter += F) {
-    for (std::size_t n = 0; n < block.pixels; n += P * V::width) {
-      conv_lstm_tile<V, F, P>(block, filter, n);
+  with_activations(block.activation, block.recurrent_activation, [&block](auto act, auto rec) {
+    std::size_t filter = 0;
+    for (; filter + F <= block.filters; filter += F) {
+      for (std::size_t n = 0; n < block.pixels; n += P * V::width) {
+        conv_lstm_tile<V, F, P>(block, act, rec, filter, n);
+      }
     }
-  }
-  for (; filter < block.filters; ++filter) {
-    for (std::size_t n = 0; n < block.pixels; n += P * V::width) {
-      conv_lstm_tile<V, 1, P>(block, filter, n);
+    for (; filter < block.filters; ++filter) {
+      for (std::size_t n = 0; n < block.pixels; n += P * V::width) {
+        conv_lstm_tile<V, 1, P>(block, act, rec, filter, n);
+      }
     }
-  }
+  });
 }
 
 }  // namespace cn

@@ -1,4 +1,8 @@
-// The fused convolutional LSTM step by Winograd's F(4x4, 3x3); kernel_table.hpp has the layout.
+// The fused convolutional LSTM step by Winograd; kernel_table.hpp has the layout.
+//
+// For a block of P vectors of tiles: transform all channels of x and h (V), then for a few filters
+// at a time the 36 products, column by column, each column followed by its vertical output
+// transform, then the horizontal one and the gates. What lies between the stages stays in L1.
 #pragma once
 
 #include <cstddef>
@@ -9,48 +13,71 @@
 
 namespace cn {
 
-inline constexpr std::size_t kProducts = kPoints * kPoints;
+// Where the taps of a tile lie: pixel `at` of the patch, -1 being the last of the tile before.
+template <std::size_t Tile>
+struct PatchAxis {
+  static constexpr std::size_t kBefore =
+      (kPoints - Tile) / 2;  // pixels of the patch before the tile
+  static constexpr std::size_t phase(std::size_t at) { return (at + Tile - kBefore) % Tile; }
+  static constexpr std::ptrdiff_t tile(std::size_t at) {
+    return static_cast<std::ptrdiff_t>((at + Tile - kBefore) / Tile) - 1;
+  }
+};
 
-// V[k][channel][P vectors] = B^T d B of one channel, for every product k of the P vectors of tiles.
-template <class V, std::size_t P>
-inline void winograd_channel(const WinogradBlock& b, const float* planes, float* to,
-                             std::size_t channel_step) {
+// B^T d B of one channel: to + column * column_step is [row][P vectors]. Column by column of the
+// result: the taps are loaded again for each, which costs less than keeping a half transformed
+// patch in memory.
+template <class V, std::size_t P, std::size_t Tile>
+CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, float* to,
+                                std::size_t column_step) {
+  using Axis = PatchAxis<Tile>;
+  const auto pitch = static_cast<std::ptrdiff_t>(b.pitch);
+  const auto plane = static_cast<std::ptrdiff_t>(b.plane);
   for (std::size_t p = 0; p < P; ++p) {
-    V half[kPoints][kPoints];  // [column][row of B^T]
-    for (std::size_t col = 0; col < kPoints; ++col) {
-      // Column -1 is phase 3 of the tile before, column 4 phase 0 of the tile after; rows alike.
-      const std::size_t phase_col = (col + kTile - 1) % kTile;
-      const float* at = planes + phase_col * b.plane + p * V::width;
-      at = col == 0 ? at - 1 : (col == kPoints - 1 ? at + 1 : at);
-      const V d[kPoints] = {V::load(at + 3 * kTile * b.plane - b.pitch),
-                            V::load(at),
-                            V::load(at + kTile * b.plane),
-                            V::load(at + 2 * kTile * b.plane),
-                            V::load(at + 3 * kTile * b.plane),
-                            V::load(at + b.pitch)};
-      winograd_input(d, half[col]);
-    }
-    for (std::size_t row = 0; row < kPoints; ++row) {
-      const V d[kPoints] = {half[0][row], half[1][row], half[2][row],
-                            half[3][row], half[4][row], half[5][row]};
+    const float* at = planes + p * V::width;
+    const auto load = [&](std::size_t row, std::size_t col) CN_LAMBDA {
+      return V::load(at + static_cast<std::ptrdiff_t>(Axis::phase(row) * Tile) * plane +
+                     Axis::tile(row) * pitch +
+                     static_cast<std::ptrdiff_t>(Axis::phase(col)) * plane + Axis::tile(col));
+    };
+    const auto store = [&](std::size_t col, const V(&d)[kPoints]) CN_LAMBDA {
       V v[kPoints];
       winograd_input(d, v);
-      for (std::size_t col = 0; col < kPoints; ++col) {
-        v[col].store(to + (row * kPoints + col) * channel_step + p * V::width);
-      }
-    }
+      float* column = to + col * column_step + p * V::width;
+      unroll<kPoints>([&](auto row) CN_LAMBDA { v[row].store(column + row * P * V::width); });
+    };
+    V first[kPoints], second[kPoints];
+    unroll<kPoints>([&](auto row) CN_LAMBDA {
+      first[row] = winograd_input_0(load(row, 0), load(row, 2), load(row, 4));
+    });
+    store(0, first);
+    unroll<kPoints>([&](auto row) CN_LAMBDA {
+      winograd_input_12(load(row, 1), load(row, 2), load(row, 3), load(row, 4), first[row],
+                        second[row]);
+    });
+    store(1, first);
+    store(2, second);
+    unroll<kPoints>([&](auto row) CN_LAMBDA {
+      winograd_input_34(load(row, 1), load(row, 2), load(row, 3), load(row, 4), first[row],
+                        second[row]);
+    });
+    store(3, first);
+    store(4, second);
+    unroll<kPoints>([&](auto row) CN_LAMBDA {
+      first[row] = winograd_input_0(load(row, 1), load(row, 3), load(row, 5));
+    });
+    store(5, first);
   }
 }
 
-template <class V, std::size_t P>
+template <class V, std::size_t P, std::size_t Tile>
 inline void winograd_transform_input(const WinogradBlock& b) {
   constexpr std::size_t kLanes = P * V::width;
   const std::size_t channels = b.x_channels + b.h_channels;
-  const std::size_t plane_set = kTile * kTile * b.plane;
+  const std::size_t planes = Tile * Tile * b.plane;
   for (std::size_t c = 0; c < channels; ++c) {
-    const float* planes =
-        c < b.x_channels ? b.x + c * plane_set : b.h + (c - b.x_channels) * plane_set;
-    winograd_channel<V, P>(b, planes, b.v + c * kLanes, channels * kLanes);
+    const float* from = c < b.h_channels ? b.h + c * planes : b.x + (c - b.h_channels) * planes;
+    winograd_channel<V, P, Tile>(b, from, b.v + c * kPoints * kLanes, channels * kPoints * kLanes);
   }
 }
 
@@ -58,131 +85,269 @@ inline void winograd_transform_input(const WinogradBlock& b) {
 // rounding errors of these sums, so they are kept short. Worst error over 1000 recurrent steps of
 // tanh cells, relative to the largest h: 2.5e-6 with chunks of 4, 3.2e-6 with 8, 0.9e-6 for a
 // direct convolution (tests/test_accuracy.py).
-inline constexpr std::size_t kChannelChunk = 4;
+#ifndef CHUNK
+#define CHUNK 64
+#endif
+inline constexpr std::size_t kChannelChunk = CHUNK;
 
-// One product of one filter: m[gate][vector] = sum over channels of U[c][gate] * V[c][vector].
+// Sums of products of the four gates of one filter, for P vectors of tiles.
 template <class V, std::size_t P>
-inline void winograd_product(const float* u, const float* v, std::size_t channels,
-                             V (&m)[kGates][P]) {
-  for (std::size_t g = 0; g < kGates; ++g) {
-    for (std::size_t p = 0; p < P; ++p) m[g][p] = V::broadcast(0.0F);
+struct GateProducts {
+  static constexpr std::size_t kLanes = P * V::width;
+  V m[kGates][P];
+
+  CN_INLINE static void load(const float* v, V (&x)[P]) {
+    unroll<P>([&](auto p) CN_LAMBDA { x[p] = V::load_once(v + p * V::width); });
   }
-  for (std::size_t c = 0; c < channels; ++c) {
+
+  // m = U[gate] * V[vector], while the sums so far leave for `done` on the way: stores in between
+  // cost little, a dozen in a row wait for each other. With `Add` they join what is there.
+  template <bool Store, bool Add>
+  CN_INLINE void start(const float* u, const float* v, float* done) {
     V x[P];
-    for (std::size_t p = 0; p < P; ++p) x[p] = V::load(v + (c * P + p) * V::width);
-    for (std::size_t g = 0; g < kGates; ++g) {
-      const V weight = V::broadcast(u[c * kGates + g]);
-      for (std::size_t p = 0; p < P; ++p) m[g][p] = V::fma(weight, x[p], m[g][p]);
+    load(v, x);
+    unroll<kGates>([&](auto g) CN_LAMBDA {
+      const V weight = V::broadcast(u[g]);
+      unroll<P>([&](auto p) CN_LAMBDA {
+        if constexpr (Store) leave<Add>(m[g][p], done + g * kLanes + p * V::width);
+        m[g][p] = weight * x[p];
+      });
+    });
+  }
+
+  // m += U[c][gate] * V[c][vector] for `channels` more; those of V are `step` floats apart.
+  CN_INLINE void add(const float* u, const float* v, std::size_t channels, std::size_t step) {
+#pragma GCC unroll 1
+    for (const float* end = u + channels * kGates; u != end; u += kGates, v += step) {
+      V x[P];
+      load(v, x);
+      unroll<kGates>([&](auto g) CN_LAMBDA {
+        const V weight = V::broadcast(u[g]);
+        unroll<P>([&](auto p) CN_LAMBDA { m[g][p] = V::fma(weight, x[p], m[g][p]); });
+      });
     }
   }
-}
 
-// The same over all channels, chunk by chunk, into memory: to[gate][vector].
-template <class V, std::size_t P>
-inline void winograd_product_in_chunks(const float* u, const float* v, std::size_t channels,
-                                       float* to) {
-  constexpr std::size_t kLanes = P * V::width;
-  for (std::size_t c = 0; c < channels; c += kChannelChunk) {
-    const std::size_t left = channels - c;
-    V m[kGates][P];
-    winograd_product<V, P>(u + c * kGates, v + c * kLanes,
-                           left < kChannelChunk ? left : kChannelChunk, m);
-    for (std::size_t g = 0; g < kGates; ++g) {
-      for (std::size_t p = 0; p < P; ++p) {
-        float* total = to + g * kLanes + p * V::width;
-        (c == 0 ? m[g][p] : V::load(total) + m[g][p]).store(total);
-      }
-    }
+  template <bool Add>
+  CN_INLINE void store(float* done) const {
+    unroll<kGates>([&](auto g) CN_LAMBDA {
+      unroll<P>([&](auto p) CN_LAMBDA { leave<Add>(m[g][p], done + g * kLanes + p * V::width); });
+    });
   }
-}
 
-// Products of one column of the tile and their vertical output transform: of the six rows of
-// products four rows of pixels remain. `to` is [row][gate][vector], rows `row_step` floats apart.
-template <class V, std::size_t P>
-inline void winograd_column(const float* u, const float* v, std::size_t channels, float* to,
-                            std::size_t row_step) {
+  template <bool Add>
+  CN_INLINE static void leave(V sum, float* total) {
+    if constexpr (Add) sum = V::load(total) + sum;
+    sum.store(total);
+  }
+};
+
+// One column of products of one filter: to[row][gate][vector] = sum over channels of
+// U[row][channel][gate] * V[channel][row][vector]. `Chunked`: more than kChannelChunk channels.
+template <class V, std::size_t P, bool Chunked>
+CN_INLINE void winograd_column(const float* u, const float* v, std::size_t channels, float* to) {
   constexpr std::size_t kLanes = P * V::width;
-  float column[kPoints][kGates][kLanes];
+  constexpr std::size_t kSums = kGates * kLanes;
+  constexpr std::size_t kStep = kPoints * kLanes;  // from one channel of V to the next
+  const std::size_t chunks = Chunked ? (channels + kChannelChunk - 1) / kChannelChunk : 1;
+  const std::size_t chunk = (channels + chunks - 1) / chunks;  // as even as can be
+  GateProducts<V, P> sums;
+  sums.template start<false, false>(u, v, nullptr);
+  sums.add(u + kGates, v + kStep, chunk - 1, kStep);
+#pragma GCC unroll 1
   for (std::size_t row = 0; row < kPoints; ++row) {
-    winograd_product_in_chunks<V, P>(u + row * kPoints * channels * kGates,
-                                     v + row * kPoints * channels * kLanes, channels,
-                                     column[row][0]);
-  }
-  for (std::size_t g = 0; g < kGates; ++g) {
-    for (std::size_t p = 0; p < P; ++p) {
-      V m[kPoints], o[kTile];
-      for (std::size_t row = 0; row < kPoints; ++row) {
-        m[row] = V::load(&column[row][g][p * V::width]);
-      }
-      winograd_output(m, o);
-      for (std::size_t row = 0; row < kTile; ++row) {
-        o[row].store(to + row * row_step + g * kLanes + p * V::width);
-      }
+    if (row > 0) {
+      const float* weights = u + row * channels * kGates;
+      sums.template start<true, Chunked>(weights, v + row * kLanes, to + (row - 1) * kSums);
+      sums.add(weights + kGates, v + row * kLanes + kStep, chunk - 1, kStep);
     }
-  }
-}
-
-// Horizontal output transform and gates of one filter. `sums` is [row][column][gate][vector].
-template <class V, std::size_t P>
-inline void winograd_gates(const WinogradBlock& b, const float* sums, const float* bias, float* c,
-                           float* h) {
-  constexpr std::size_t kLanes = P * V::width;
-  for (std::size_t row = 0; row < kTile; ++row) {
-    for (std::size_t p = 0; p < P; ++p) {
-      V z[kGates][kTile];
-      for (std::size_t g = 0; g < kGates; ++g) {
-        V m[kPoints];
-        for (std::size_t col = 0; col < kPoints; ++col) {
-          m[col] = V::load(sums + ((row * kPoints + col) * kGates + g) * kLanes + p * V::width);
+    if constexpr (Chunked) {
+#pragma GCC unroll 1
+      for (std::size_t begin = chunk; begin < channels; begin += chunk) {
+        const float* weights = u + (row * channels + begin) * kGates;
+        const float* values = v + begin * kStep + row * kLanes;
+        if (begin == chunk) {
+          sums.template start<true, false>(weights, values, to + row * kSums);
+        } else {
+          sums.template start<true, true>(weights, values, to + row * kSums);
         }
-        winograd_output(m, z[g]);
-        const V shift = V::broadcast(bias[g]);
-        for (std::size_t col = 0; col < kTile; ++col) z[g][col] = z[g][col] + shift;
+        const std::size_t left = channels - begin;
+        sums.add(weights + kGates, values + kStep, (left < chunk ? left : chunk) - 1, kStep);
       }
-      V state[kTile];
-      const std::size_t pixel = row * kTile;
-      for (std::size_t col = 0; col < kTile; ++col) {
-        state[col] = V::load(c + (pixel + col) * kLanes + p * V::width);
-      }
-      update_cell(b.activation, b.recurrent_activation, z, state);
-      for (std::size_t col = 0; col < kTile; ++col) {
-        const std::uint32_t* mask = b.mask + (pixel + col) * b.mask_stride + p * V::width;
-        V::keep(mask, state[col]).store(c + (pixel + col) * kLanes + p * V::width);
-        V::keep(mask, z[3][col]).store(h + (pixel + col) * b.plane + p * V::width);
-      }
+    }
+  }
+  sums.template store<Chunked>(to + (kPoints - 1) * kSums);
+}
+
+// Vertical output transform of one column: of six rows of products Tile rows of pixels remain.
+// `products` is [row][gate][P vectors], `to` [gate][P vectors][row].
+template <class V, std::size_t P, std::size_t Tile>
+CN_INLINE void winograd_vertical(const float* products, float* to) {
+  constexpr std::size_t kSums = kGates * P * V::width;
+#pragma GCC unroll 1
+  for (std::size_t i = 0; i < kSums; i += V::width) {
+    V m[kPoints], o[Tile];
+    unroll<kPoints>([&](auto row) CN_LAMBDA { m[row] = V::load(products + row * kSums + i); });
+    winograd_output(m, o);
+    unroll<Tile>([&](auto row) CN_LAMBDA { o[row].store(to + i * Tile + row * V::width); });
+  }
+}
+
+// Horizontal output transform: from [column][gate][P vectors][row] to
+// [gate][P vectors][row][column].
+template <class V, std::size_t P, std::size_t Tile>
+CN_INLINE void winograd_horizontal(const float* sums, const float* bias, float* z) {
+  constexpr std::size_t kColumn = kGates * P * Tile * V::width;
+#pragma GCC unroll 1
+  for (std::size_t g = 0; g < kGates; ++g) {
+    const V shift = V::broadcast(bias[g]);
+#pragma GCC unroll 1
+    for (std::size_t i = 0; i < P * Tile; ++i) {
+      const std::size_t at = (g * P * Tile + i) * V::width;
+      V m[kPoints], o[Tile];
+      unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(sums + col * kColumn + at); });
+      winograd_output(m, o);
+      unroll<Tile>([&](auto col)
+                       CN_LAMBDA { (o[col] + shift).store(z + at * Tile + col * V::width); });
     }
   }
 }
 
-// A pair of filters shares each slab of V while it is in L1.
+// Gates and state of one filter. `z` is [gate][P vectors][row][column], `c` [pixel][P vectors].
+template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
+CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const float* z, float* c,
+                              float* h) {
+  constexpr std::size_t kLanes = P * V::width;
+  constexpr std::size_t kPixels = Tile * Tile;
+  const auto load = [&](std::size_t gate, std::size_t pixel, V(&to)[P]) CN_LAMBDA {
+    const float* from = z + (gate * P * kPixels + pixel) * V::width;
+    unroll<P>([&](auto p) CN_LAMBDA { to[p] = V::load(from + p * kPixels * V::width); });
+  };
+#pragma GCC unroll 1
+  for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
+    V x[P], y[P];
+    load(2, pixel, y);
+    act(y);
+    load(0, pixel, x);
+    rec(x);
+    unroll<P>([&](auto p) CN_LAMBDA { y[p] = x[p] * y[p]; });
+    load(1, pixel, x);
+    rec(x);
+    float* state = c + pixel * kLanes;
+    unroll<P>([&](auto p) CN_LAMBDA {
+      V::fma(x[p], V::load(state + p * V::width), y[p]).store(state + p * V::width);
+    });
+  }
+#pragma GCC unroll 1
+  for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
+    V x[P], y[P];
+    unroll<P>([&](auto p) CN_LAMBDA { y[p] = V::load(c + pixel * kLanes + p * V::width); });
+    act(y);
+    load(3, pixel, x);
+    rec(x);
+    unroll<P>([&](auto p) CN_LAMBDA { (x[p] * y[p]).store(h + pixel * b.plane + p * V::width); });
+  }
+  if (b.mask == nullptr) return;
+  for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
+    for (std::size_t place = 0; place < kLanes; place += V::width) {
+      float* at = h + pixel * b.plane + place;
+      V::keep(b.mask + pixel * b.mask_stride + place, V::load(at)).store(at);
+    }
+  }
+}
+
+// Asks for what comes next while the products keep the core busy: planes are too many streams for
+// the hardware to follow. Each column of each filter takes its share.
+template <std::size_t Lanes, std::size_t Tile>
+class Prefetcher {
+ public:
+  explicit Prefetcher(const WinogradBlock& b)
+      : b_(b),
+        planes_((b.x_channels + b.h_channels) * kPixels),
+        share_((planes_ + b.filters * kPoints - 1) / (b.filters * kPoints)) {}
+
+  CN_INLINE void run(std::size_t filter, std::size_t col) {
+    if (col >= kPoints / 2) {
+      // The state and the h of this filter, to be written soon; earlier, and L1 would forget them.
+      constexpr std::size_t kShare = kPixels * 2 / kPoints + 1;
+      const std::size_t first = (col - kPoints / 2) * kShare;
+      const std::size_t end = first + kShare < kPixels ? first + kShare : kPixels;
+      for (std::size_t pixel = first; pixel < end; ++pixel) {
+        two_lines(b_.c + (filter * kPixels + pixel) * Lanes);
+        two_lines(b_.h_out + (filter * kPixels + pixel) * b_.plane);
+      }
+    }
+    // Planes of the next block, in the lowest row of tiles that it reads.
+    const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
+    for (; next_ < end; ++next_) {
+      const std::size_t h_planes = b_.h_channels * kPixels;
+      const float* plane =
+          next_ < h_planes ? b_.h + next_ * b_.plane : b_.x + (next_ - h_planes) * b_.plane;
+      const bool below = next_ % kPixels / Tile < PatchAxis<Tile>::kBefore;
+      two_lines(plane + (below ? b_.pitch : 0) + Lanes);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kPixels = Tile * Tile;
+  CN_INLINE static void two_lines(const float* p) {
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + Lanes);
+  }
+
+  const WinogradBlock& b_;
+  std::size_t planes_, share_, next_ = 0;
+};
+
+// Filters that share each slab of V while it is in L1.
 inline constexpr std::size_t kFiltersAtOnce = 2;
 
-template <class V, std::size_t P>
-void conv_lstm_winograd_block(const WinogradBlock& b) {
+template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
+void winograd_filters(const WinogradBlock& b, Act act, Rec rec) {
   constexpr std::size_t kLanes = P * V::width;
-  constexpr std::size_t kColumn = kGates * kLanes;
-  constexpr std::size_t kRow = kPoints * kColumn;
-  alignas(64) float sums[kFiltersAtOnce][kTile * kRow];
+  constexpr std::size_t kSums = kGates * kLanes;
+  alignas(64) float products[2][kPoints * kSums];
+  alignas(64) float z[Tile * Tile * kSums];
+  alignas(64) float sums[kFiltersAtOnce][Tile * kPoints * kSums];
+  Prefetcher<kLanes, Tile> prefetcher(b);
   const std::size_t channels = b.x_channels + b.h_channels;
-  const std::size_t filter_weights = kProducts * channels * kGates;
-  winograd_transform_input<V, P>(b);
+  const std::size_t column_weights = kPoints * channels * kGates;
   for (std::size_t first = 0; first < b.filters; first += kFiltersAtOnce) {
     const std::size_t left = b.filters - first;
     const std::size_t count = left < kFiltersAtOnce ? left : kFiltersAtOnce;
-    for (std::size_t col = 0; col < kPoints; ++col) {
-      for (std::size_t f = 0; f < count; ++f) {
-        const float* u = b.weights + (first + f) * filter_weights + col * channels * kGates;
-        winograd_column<V, P>(u, b.v + col * channels * kLanes, channels, sums[f] + col * kColumn,
-                              kRow);
+    // The output transform of a column waits until the products of the next one are under way.
+    const auto transform = [&](std::size_t step) __attribute__((always_inline)) {
+      winograd_vertical<V, P, Tile>(products[step % 2],
+                                    sums[step % count] + step / count * kSums * Tile);
+    };
+    const std::size_t steps = kPoints * count;
+    for (std::size_t step = 0; step < steps; ++step) {
+      const std::size_t col = step / count, filter = first + step % count;
+      prefetcher.run(filter, col);
+      const float* u = b.weights + (filter * kPoints + col) * column_weights;
+      const float* v = b.v + col * kPoints * channels * kLanes;
+      if (channels > kChannelChunk) {
+        winograd_column<V, P, true>(u, v, channels, products[step % 2]);
+      } else {
+        winograd_column<V, P, false>(u, v, channels, products[step % 2]);
       }
+      if (step > 0) transform(step - 1);
     }
+    transform(steps - 1);
     for (std::size_t f = 0; f < count; ++f) {
       const std::size_t filter = first + f;
-      winograd_gates<V, P>(b, sums[f], b.bias + filter * kGates,
-                           b.c + filter * kTile * kTile * kLanes,
-                           b.h_out + filter * kTile * kTile * b.plane);
+      winograd_horizontal<V, P, Tile>(sums[f], b.bias + filter * kGates, z);
+      winograd_cells<V, P, Tile>(b, act, rec, z, b.c + filter * Tile * Tile * kLanes,
+                                 b.h_out + filter * Tile * Tile * b.plane);
     }
   }
+}
+
+template <class V, std::size_t P, std::size_t Tile>
+void conv_lstm_winograd_block(const WinogradBlock& b) {
+  winograd_transform_input<V, P, Tile>(b);
+  with_activations(b.activation, b.recurrent_activation,
+                   [&b](auto act, auto rec) { winograd_filters<V, P, Tile>(b, act, rec); });
 }
 
 }  // namespace cn

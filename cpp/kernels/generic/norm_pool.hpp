@@ -10,6 +10,13 @@ namespace cn {
 // Columns of input handled at a time: their maximum over planes and rows stays in L1.
 inline constexpr std::size_t kColumnChunk = 512;
 
+// The larger of the two. A NaN once met stays: V::max lets one in y through, the comparison one in
+// best.
+template <class V>
+inline V keep_max(V best, V y) {
+  return V::where_ge(best, best, V::max(best, y), best);
+}
+
 // best[i] = max over planes and rows of the normalized column first + i.
 template <class V>
 inline V column_max(const NormPoolRow& r, std::size_t col, V (*load)(const float*)) {
@@ -23,8 +30,7 @@ inline V column_max(const NormPoolRow& r, std::size_t col, V (*load)(const float
         const V shift = r.col_step != 0 ? load(r.shift + s) : V::broadcast(r.shift[s]);
         y = V::fma(scale, y, shift);
       }
-      // A NaN once met stays: V::max lets one in y through, the comparison one in best.
-      best = p == 0 && row == 0 ? y : V::where_ge(best, best, V::max(best, y), best);
+      best = p == 0 && row == 0 ? y : keep_max(best, y);
     }
   }
   return best;
@@ -55,9 +61,19 @@ void norm_pool_row(const NormPoolRow& r) {
     column_maxima<V>(r, 0, r.out_cols, r.out);
     return;
   }
+  std::size_t done = 0;  // columns of the result
+  if (r.window == 2 && r.stride == 2 && r.left == 0) {
+    // The usual pool with vectors to the end: pairs of columns part into two vectors.
+    for (; 2 * (done + V::width) <= r.cols; done += V::width) {
+      V y[2] = {column_max<V>(r, 2 * done, V::load),
+                column_max<V>(r, 2 * done + V::width, V::load)};
+      V::deinterleave(y);
+      keep_max(y[0], y[1]).store(r.out + done);
+    }
+  }
   float best[kColumnChunk];
   std::size_t first = 0, end = 0;  // columns that `best` holds
-  for (std::size_t j = 0; j < r.out_cols; ++j) {
+  for (std::size_t j = done; j < r.out_cols; ++j) {
     const std::size_t from = j * r.stride < r.left ? 0 : j * r.stride - r.left;
     const std::size_t reach = j * r.stride + r.window - r.left;
     const std::size_t to = reach < r.cols ? reach : r.cols;

@@ -6,6 +6,7 @@
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
+#include "kernels/generic/phases.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -19,8 +20,13 @@ constexpr KernelTable make_table(const char* name) {
   table.pixels_per_block = P * V::width;
   table.filters_per_block = F;
   table.tiles_per_block = P * V::width;
-  if constexpr (V::fused) table.conv_lstm_winograd_block = conv_lstm_winograd_block<V, P>;
+  if constexpr (V::fused) {
+    table.conv_lstm_winograd_4x4_block = conv_lstm_winograd_block<V, P, 4>;
+    table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, P, 2>;
+  }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
+  table.join_phases = join_phases<V>;
+  table.split_phases = split_phases<V>;
   table.norm_pool_row = norm_pool_row<V>;
   table.activate = activate<V>;
   table.fma_burst = fma_burst<V>;

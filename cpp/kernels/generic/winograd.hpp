@@ -8,50 +8,66 @@
 
 #include <cstddef>
 
+#include "kernels/generic/inline.hpp"
+
 namespace cn {
 
-inline constexpr std::size_t kTile = 4;    // outputs a tile, along one axis
-inline constexpr std::size_t kPoints = 6;  // products a tile, along one axis
+inline constexpr std::size_t kPoints = 6;  // products of a tile, along one axis
+inline constexpr std::size_t kProducts = kPoints * kPoints;
 inline constexpr double kPointA = 0.70710678118654752440;
 inline constexpr double kPointB = 1.41421356237309504880;
 
-// v = B^T d. With a^2 = 1/2, b^2 = 2: six results from twelve operations.
+// v = B^T d. With a^2 = 1/2 and b^2 = 2 the last row is the first, one tap on.
 template <class V>
-inline void winograd_input(const V (&d)[kPoints], V (&v)[kPoints]) {
-  const V a = V::broadcast(static_cast<float>(kPointA));
-  const V b = V::broadcast(static_cast<float>(kPointB));
-  const V minus_a = V::broadcast(static_cast<float>(-kPointA));
-  const V minus_b = V::broadcast(static_cast<float>(-kPointB));
+CN_INLINE V winograd_input_0(V d0, V d2, V d4) {
+  return V::fma(V::broadcast(-2.5F), d2, d0 + d4);
+}
+template <class V>
+CN_INLINE void winograd_input_12(V d1, V d2, V d3, V d4, V& v1, V& v2) {
   const V minus_2 = V::broadcast(-2.0F);
+  const V even = V::fma(minus_2, d2, d4);
+  const V odd = V::fma(minus_2, d1, d3);
+  v1 = V::fma(V::broadcast(static_cast<float>(kPointA)), odd, even);
+  v2 = V::fma(V::broadcast(static_cast<float>(-kPointA)), odd, even);
+}
+template <class V>
+CN_INLINE void winograd_input_34(V d1, V d2, V d3, V d4, V& v3, V& v4) {
   const V minus_half = V::broadcast(-0.5F);
-  const V minus_5_halves = V::broadcast(-2.5F);
-  const V even_a = V::fma(minus_2, d[2], d[4]);
-  const V odd_a = V::fma(minus_2, d[1], d[3]);
-  const V even_b = V::fma(minus_half, d[2], d[4]);
-  const V odd_b = V::fma(minus_half, d[1], d[3]);
-  v[0] = V::fma(minus_5_halves, d[2], d[0] + d[4]);
-  v[1] = V::fma(a, odd_a, even_a);
-  v[2] = V::fma(minus_a, odd_a, even_a);
-  v[3] = V::fma(b, odd_b, even_b);
-  v[4] = V::fma(minus_b, odd_b, even_b);
-  v[5] = V::fma(minus_5_halves, d[3], d[1] + d[5]);
+  const V even = V::fma(minus_half, d2, d4);
+  const V odd = V::fma(minus_half, d1, d3);
+  v3 = V::fma(V::broadcast(static_cast<float>(kPointB)), odd, even);
+  v4 = V::fma(V::broadcast(static_cast<float>(-kPointB)), odd, even);
+}
+template <class V>
+CN_INLINE void winograd_input(const V (&d)[kPoints], V (&v)[kPoints]) {
+  v[0] = winograd_input_0(d[0], d[2], d[4]);
+  winograd_input_12(d[1], d[2], d[3], d[4], v[1], v[2]);
+  winograd_input_34(d[1], d[2], d[3], d[4], v[3], v[4]);
+  v[5] = winograd_input_0(d[1], d[3], d[5]);
 }
 
 // o = A^T m: o[k] = sum over points p of p^k * m[p], infinity joining the last.
 template <class V>
-inline void winograd_output(const V (&m)[kPoints], V (&o)[kTile]) {
-  const V a = V::broadcast(static_cast<float>(kPointA));
-  const V b = V::broadcast(static_cast<float>(kPointB));
-  const V half = V::broadcast(0.5F);
-  const V two = V::broadcast(2.0F);
+CN_INLINE void winograd_output(const V (&m)[kPoints], V (&o)[4]) {
+  const auto constant = [](double x) { return V::broadcast(static_cast<float>(x)); };
   const V sum_a = m[1] + m[2];
   const V sum_b = m[3] + m[4];
-  const V odd_a = a * (m[1] - m[2]);
-  const V odd_b = b * (m[3] - m[4]);
-  o[0] = m[0] + sum_a + sum_b;
-  o[1] = odd_a + odd_b;
-  o[2] = V::fma(half, sum_a, two * sum_b);
-  o[3] = V::fma(half, odd_a, V::fma(two, odd_b, m[5]));
+  const V difference_a = m[1] - m[2];
+  const V difference_b = m[3] - m[4];
+  o[0] = m[0] + (sum_a + sum_b);
+  o[1] = V::fma(constant(kPointA), difference_a, constant(kPointB) * difference_b);
+  o[2] = V::fma(constant(0.5), sum_a, constant(2.0) * sum_b);
+  o[3] = V::fma(constant(0.5 * kPointA), difference_a,
+                V::fma(constant(2.0 * kPointB), difference_b, m[5]));
+}
+
+// The same for the two outputs of F(2, 5).
+template <class V>
+CN_INLINE void winograd_output(const V (&m)[kPoints], V (&o)[2]) {
+  const V a = V::broadcast(static_cast<float>(kPointA));
+  const V b = V::broadcast(static_cast<float>(kPointB));
+  o[0] = m[0] + ((m[1] + m[2]) + (m[3] + m[4]));
+  o[1] = V::fma(a, m[1] - m[2], V::fma(b, m[3] - m[4], m[5]));
 }
 
 }  // namespace cn

@@ -15,6 +15,11 @@ struct Vec {
 
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static Vec broadcast(float x) { return {_mm256_set1_ps(x)}; }
+  static Vec load_once(const float* p) {
+    __m256 v = _mm256_loadu_ps(p);
+    asm("" : "+x"(v));
+    return {v};
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
@@ -33,6 +38,48 @@ struct Vec {
   static Vec keep(const std::uint32_t* mask, Vec x) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
     return {_mm256_and_ps(_mm256_castsi256_ps(bits), x.v)};
+  }
+
+  static void interleave(Vec (&x)[4]) {
+    transpose(x);
+    const __m256 v0 = x[0].v, v1 = x[1].v, v2 = x[2].v, v3 = x[3].v;
+    x[0].v = _mm256_permute2f128_ps(v0, v1, 0x20);
+    x[1].v = _mm256_permute2f128_ps(v2, v3, 0x20);
+    x[2].v = _mm256_permute2f128_ps(v0, v1, 0x31);
+    x[3].v = _mm256_permute2f128_ps(v2, v3, 0x31);
+  }
+  static void deinterleave(Vec (&x)[4]) {
+    const __m256 v0 = x[0].v, v1 = x[1].v, v2 = x[2].v, v3 = x[3].v;
+    x[0].v = _mm256_permute2f128_ps(v0, v2, 0x20);
+    x[1].v = _mm256_permute2f128_ps(v0, v2, 0x31);
+    x[2].v = _mm256_permute2f128_ps(v1, v3, 0x20);
+    x[3].v = _mm256_permute2f128_ps(v1, v3, 0x31);
+    transpose(x);
+  }
+  static void interleave(Vec (&x)[2]) {
+    const __m256 low = _mm256_unpacklo_ps(x[0].v, x[1].v);
+    const __m256 high = _mm256_unpackhi_ps(x[0].v, x[1].v);
+    x[0].v = _mm256_permute2f128_ps(low, high, 0x20);
+    x[1].v = _mm256_permute2f128_ps(low, high, 0x31);
+  }
+  static void deinterleave(Vec (&x)[2]) {
+    const __m256 low = _mm256_permute2f128_ps(x[0].v, x[1].v, 0x20);
+    const __m256 high = _mm256_permute2f128_ps(x[0].v, x[1].v, 0x31);
+    x[0].v = _mm256_shuffle_ps(low, high, 0x88);
+    x[1].v = _mm256_shuffle_ps(low, high, 0xdd);
+  }
+
+ private:
+  // Of the 4 by 4 blocks that the 128-bit lanes make.
+  static void transpose(Vec (&x)[4]) {
+    const __m256d t0 = _mm256_castps_pd(_mm256_unpacklo_ps(x[0].v, x[1].v));
+    const __m256d t1 = _mm256_castps_pd(_mm256_unpackhi_ps(x[0].v, x[1].v));
+    const __m256d t2 = _mm256_castps_pd(_mm256_unpacklo_ps(x[2].v, x[3].v));
+    const __m256d t3 = _mm256_castps_pd(_mm256_unpackhi_ps(x[2].v, x[3].v));
+    x[0].v = _mm256_castpd_ps(_mm256_unpacklo_pd(t0, t2));
+    x[1].v = _mm256_castpd_ps(_mm256_unpackhi_pd(t0, t2));
+    x[2].v = _mm256_castpd_ps(_mm256_unpacklo_pd(t1, t3));
+    x[3].v = _mm256_castpd_ps(_mm256_unpackhi_pd(t1, t3));
   }
 };
 

@@ -15,6 +15,11 @@ struct Vec {
 
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
+  static Vec load_once(const float* p) {
+    __m512 v = _mm512_loadu_ps(p);
+    asm("" : "+v"(v));
+    return {v};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -33,6 +38,56 @@ struct Vec {
   static Vec keep(const std::uint32_t* mask, Vec x) {
     const __m512i bits = _mm512_loadu_si512(mask);
     return {_mm512_and_ps(_mm512_castsi512_ps(bits), x.v)};
+  }
+
+  static void interleave(Vec (&x)[4]) {
+    transpose(x);
+    transpose_lanes(x);
+  }
+  static void deinterleave(Vec (&x)[4]) {
+    transpose_lanes(x);
+    transpose(x);
+  }
+  static void interleave(Vec (&x)[2]) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high =
+        _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    const __m512 v0 = x[0].v, v1 = x[1].v;
+    x[0].v = _mm512_permutex2var_ps(v0, low, v1);
+    x[1].v = _mm512_permutex2var_ps(v0, high, v1);
+  }
+  static void deinterleave(Vec (&x)[2]) {
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd =
+        _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    const __m512 v0 = x[0].v, v1 = x[1].v;
+    x[0].v = _mm512_permutex2var_ps(v0, even, v1);
+    x[1].v = _mm512_permutex2var_ps(v0, odd, v1);
+  }
+
+ private:
+  // Of the 4 by 4 blocks that the 128-bit lanes make.
+  static void transpose(Vec (&x)[4]) {
+    const __m512d t0 = _mm512_castps_pd(_mm512_unpacklo_ps(x[0].v, x[1].v));
+    const __m512d t1 = _mm512_castps_pd(_mm512_unpackhi_ps(x[0].v, x[1].v));
+    const __m512d t2 = _mm512_castps_pd(_mm512_unpacklo_ps(x[2].v, x[3].v));
+    const __m512d t3 = _mm512_castps_pd(_mm512_unpackhi_ps(x[2].v, x[3].v));
+    x[0].v = _mm512_castpd_ps(_mm512_unpacklo_pd(t0, t2));
+    x[1].v = _mm512_castpd_ps(_mm512_unpackhi_pd(t0, t2));
+    x[2].v = _mm512_castpd_ps(_mm512_unpacklo_pd(t1, t3));
+    x[3].v = _mm512_castpd_ps(_mm512_unpackhi_pd(t1, t3));
+  }
+  // Lane k of x[i] changes places with lane i of x[k].
+  static void transpose_lanes(Vec (&x)[4]) {
+    const __m512 t0 = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0x44);
+    const __m512 t1 = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0x44);
+    const __m512 t2 = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0xee);
+    const __m512 t3 = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0xee);
+    x[0].v = _mm512_shuffle_f32x4(t0, t1, 0x88);
+    x[1].v = _mm512_shuffle_f32x4(t0, t1, 0xdd);
+    x[2].v = _mm512_shuffle_f32x4(t2, t3, 0x88);
+    x[3].v = _mm512_shuffle_f32x4(t2, t3, 0xdd);
   }
 };
 

@@ -15,6 +15,11 @@ struct Vec {
 
   static Vec load(const float* p) { return {vld1q_f32(p)}; }
   static Vec broadcast(float x) { return {vdupq_n_f32(x)}; }
+  static Vec load_once(const float* p) {
+    float32x4_t v = vld1q_f32(p);
+    asm("" : "+w"(v));
+    return {v};
+  }
   void store(float* p) const { vst1q_f32(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }
@@ -32,6 +37,26 @@ struct Vec {
   }
   static Vec keep(const std::uint32_t* mask, Vec x) {
     return {vreinterpretq_f32_u32(vandq_u32(vld1q_u32(mask), vreinterpretq_u32_f32(x.v)))};
+  }
+
+  static void interleave(Vec (&x)[4]) {
+    const float32x4_t t0 = vzip1q_f32(x[0].v, x[2].v), t1 = vzip2q_f32(x[0].v, x[2].v);
+    const float32x4_t t2 = vzip1q_f32(x[1].v, x[3].v), t3 = vzip2q_f32(x[1].v, x[3].v);
+    x[0].v = vzip1q_f32(t0, t2);
+    x[1].v = vzip2q_f32(t0, t2);
+    x[2].v = vzip1q_f32(t1, t3);
+    x[3].v = vzip2q_f32(t1, t3);
+  }
+  static void deinterleave(Vec (&x)[4]) { interleave(x); }  // a transposition
+  static void interleave(Vec (&x)[2]) {
+    const float32x4_t v0 = x[0].v, v1 = x[1].v;
+    x[0].v = vzip1q_f32(v0, v1);
+    x[1].v = vzip2q_f32(v0, v1);
+  }
+  static void deinterleave(Vec (&x)[2]) {
+    const float32x4_t v0 = x[0].v, v1 = x[1].v;
+    x[0].v = vuzp1q_f32(v0, v1);
+    x[1].v = vuzp2q_f32(v0, v1);
   }
 };
 

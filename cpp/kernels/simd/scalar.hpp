@@ -15,6 +15,8 @@ struct Vec {
   float v;
 
   static Vec load(const float* p) { return {*p}; }
+  // A load that the compiler cannot repeat at every use: the value stays in a register.
+  static Vec load_once(const float* p) { return {*p}; }
   static Vec broadcast(float x) { return {x}; }
   void store(float* p) const { *p = v; }
 
@@ -33,6 +35,13 @@ struct Vec {
   static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) { return {a.v >= b.v ? yes.v : no.v}; }
   // x where the mask is all ones, +0 where it is zero.
   static Vec keep(const std::uint32_t* mask, Vec x) { return {*mask != 0 ? x.v : 0.0F}; }
+
+  // N vectors v[0], v[1], ...: from lanes of their own to alternating ones, so that storing them
+  // one after another gives v[0][0], v[1][0], ..., v[0][1], v[1][1], ...; and back. N is 2 or 4.
+  template <std::size_t N>
+  static void interleave(Vec (&)[N]) {}
+  template <std::size_t N>
+  static void deinterleave(Vec (&)[N]) {}
 };
 
 }  // namespace
