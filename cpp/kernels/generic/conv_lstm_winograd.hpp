@@ -273,9 +273,11 @@ class Prefetcher {
       const std::size_t first = (col - kPoints / 2) * kShare;
       const std::size_t end = first + kShare < kPixels ? first + kShare : kPixels;
       for (std::size_t pixel = first; pixel < end; ++pixel) {
-        two_lines(b_.c + (filter * kPixels + pixel) * Lanes);
         two_lines(b_.h_out + (filter * kPixels + pixel) * b_.plane);
       }
+      constexpr std::size_t kLine = 16;  // floats
+      const float* c = b_.c + filter * kPixels * Lanes;
+      for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine) __builtin_prefetch(c + at);
     }
     // Planes of the next block, in the lowest row of tiles that it reads.
     const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
