@@ -161,7 +161,9 @@ NETWORKS = {
         ),
         _activity(64, 40),
         _activity(128, 20),
-        Network("cnn-128", "128 filters on the maps of a CNN", (16, 16, 128), 16, stages=(Cell(128),)),
+        Network(
+            "cnn-128", "128 filters on the maps of a CNN", (16, 16, 128), 16, stages=(Cell(128),)
+        ),
         Network(
             "tiny",
             "for tests: 3 -> 4 -> 5, one layer valid",

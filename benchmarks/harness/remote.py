@@ -42,7 +42,7 @@ class ChildError(Exception):
 
 
 class Child:
-    """A child process with one object in it, made from ``"module:Class"`` and keyword arguments.
+    """A child process with one object in it, made from ``"module:Class"`` and its keyword ``arguments``.
 
     The child sees ``threads`` in the environment and, for one thread, may run on one CPU only. It is
     killed when a call takes longer than ``timeout`` seconds, and when the parent ends.
@@ -54,9 +54,10 @@ class Child:
         self,
         target: str,
         threads: int,
-        timeout: float = 1800.0,
+        arguments: Mapping[str, Any] | None = None,
+        *,
         environment: Mapping[str, str] | None = None,
-        **arguments: Any,
+        timeout: float = 1800.0,
     ) -> None:
         self._timeout = timeout
         self._pipe, theirs = Pipe()
@@ -72,7 +73,7 @@ class Child:
             stderr=self._log,
         )
         theirs.close()
-        self._exchange((target, arguments))
+        self._exchange((target, dict(arguments or {})))
 
     def __enter__(self) -> Child:
         return self

@@ -19,16 +19,16 @@ def write(job: Job) -> None:
     shape = (1, job.frames, *model.input_shape[2:])
 
     # tf2onnx's own entry for Keras models does not know Keras 3; a function of TensorFlow it takes.
-    @tensorflow.function(input_signature=[tensorflow.TensorSpec(shape, tensorflow.float32, "frames")])
     def forward(frames: Any) -> Any:
         outputs = model(frames, training=False)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         # Named in an order that sorting keeps.
         return {f"output_{i:02}": output for i, output in enumerate(outputs)}
 
+    signature = [tensorflow.TensorSpec(shape, tensorflow.float32, "frames")]
     tf2onnx.convert.from_function(
-        forward,
-        input_signature=forward.input_signature,
+        tensorflow.function(forward, input_signature=signature),
+        input_signature=signature,
         opset=OPSET,
         output_path=str(job.file("loop")),
     )

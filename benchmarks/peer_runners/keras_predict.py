@@ -21,8 +21,17 @@ def load(job: Job) -> Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
     model = keras.models.load_model(job.file("keras"), compile=False)
 
     def run(clip: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        outputs = model.predict(clip[np.newaxis], batch_size=1, verbose=0)
+        try:
+            outputs = model.predict(clip[np.newaxis], batch_size=1, verbose=0)
+        except tensorflow.errors.OpError as error:
+            raise RuntimeError(_cause(str(error))) from error
         outputs = outputs if isinstance(outputs, list) else [outputs]
         return [output[0] for output in outputs]
 
     return run
+
+
+def _cause(message: str) -> str:
+    """The sentence of a TensorFlow error that says what is wrong: it stands last, after the trace."""
+    lines = [line.strip() for line in message.splitlines()]
+    return [line for line in lines if line and not line.startswith("[[")][-1]

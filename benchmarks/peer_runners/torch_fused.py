@@ -25,7 +25,7 @@ Tensor = Any  # torch is not installed where types are checked
 
 def function(given: spec.Function) -> Callable[[Tensor], Tensor]:
     """An activation by PyTorch's own operator."""
-    plain = {
+    plain: dict[str, Callable[[Tensor], Tensor]] = {
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
         "relu": torch.relu,

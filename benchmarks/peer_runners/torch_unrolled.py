@@ -1,4 +1,4 @@
-"""The hand-written PyTorch network with its time loop unrolled, as ONNX: any runtime can optimize it whole."""
+"""The hand-written PyTorch network as ONNX, its time loop unrolled: any runtime can optimize it whole."""
 
 from __future__ import annotations
 
