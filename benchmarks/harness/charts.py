@@ -12,7 +12,7 @@ from harness.results import Report
 from harness.tables import threads_text
 
 # Okabe and Ito's colours, told apart by everyone; ours stands out by being black.
-_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#D55E00")
+_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#D55E00", "#F0E442")
 
 
 def _pyplot() -> Any:
@@ -34,7 +34,7 @@ def draw_comparison(report: Report, path: Path) -> None:
         if any(p.peer == name and p.median_ms for result in report.results for p in result.peers)
     ]
     networks = list(dict.fromkeys(result.network for result in report.results))
-    width = max(7.0, 1.6 * len(networks) + 2)
+    width = max(11.0, 1.6 * len(networks) + 2)  # the legend wants 11
     figure, axes = pyplot.subplots(
         len(counts), 1, figsize=(width, 3.6 * len(counts)), squeeze=False, layout="constrained"
     )
@@ -60,6 +60,8 @@ def draw_comparison(report: Report, path: Path) -> None:
                 linewidth=0.3,
             )
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.set_xticks(range(len(networks)), networks)
         axis.set_ylabel("ms a frame")
         axis.set_title(f"{threads_text(threads)}: lower is better", loc="left", fontsize=10)
