@@ -90,18 +90,22 @@ def _family(name: str) -> str:
 def draw_lines(
     path: Path, panels: Sequence[tuple[str, str, str, Mapping[str, Sequence[tuple[float, float]]]]]
 ) -> None:
-    """Panels side by side: (title, x label, y label, points of each line by its name)."""
+    """Panels in rows of three: (title, x label, y label, points of each line by its name)."""
     pyplot = _pyplot()
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False, layout="constrained"
+        rows, columns, figsize=(4 * columns, 3.4 * rows), squeeze=False, layout="constrained"
     )
-    for axis, (title, x_label, y_label, lines) in zip(axes[0], panels, strict=True):
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (title, x_label, y_label, lines) in zip(axes.flat, panels, strict=False):
         for k, (name, points) in enumerate(lines.items()):
             xs, ys = zip(*points, strict=True)
             axis.plot(xs, ys, "o-", label=name, color=_COLORS[k % len(_COLORS)], markersize=4)
         axis.set(title=title, xlabel=x_label, ylabel=y_label)
         axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(y for points in lines.values() for _, y in points))
         axis.grid(alpha=0.4)
         axis.spines[["top", "right"]].set_visible(False)
         if len(lines) > 1:

@@ -73,7 +73,11 @@ class Child:
             stderr=self._log,
         )
         theirs.close()
-        self._exchange((target, dict(arguments or {})))
+        try:
+            self._exchange((target, dict(arguments or {})))
+        except ChildError:
+            self.close()
+            raise
 
     def __enter__(self) -> Child:
         return self
