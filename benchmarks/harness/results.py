@@ -122,8 +122,3 @@ def geometric_mean(values: Iterable[float]) -> float | None:
     """None for no values."""
     found: Sequence[float] = list(values)
     return statistics.geometric_mean(found) if found else None
-
-
-def spread(samples: Sequence[float]) -> str:
-    """Smallest and largest sample, for tables."""
-    return f"{min(samples):.3g} - {max(samples):.3g}" if samples else ""

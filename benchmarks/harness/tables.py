@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.agreement import TOLERANCES
-from harness.results import NetworkResult, PeerResult, Report, spread
+from harness.results import NetworkResult, PeerResult, Report
 
 NOTHING = "–"  # noqa: RUF001
 
@@ -31,6 +31,11 @@ def console() -> Console:
 def threads_text(threads: int) -> str:
     """``1 thread``, ``2 threads``."""
     return f"{threads} thread{'s' * (threads != 1)}"
+
+
+def spread(samples: Sequence[float]) -> str:
+    """Smallest and largest sample."""
+    return f"{number(min(samples))} - {number(max(samples))}" if samples else NOTHING
 
 
 def network_table(result: NetworkResult) -> Table:
