@@ -105,7 +105,13 @@ PEERS = {
             )
             for precision in ("f32", "bf16")
         ),
-        Peer("keras", "Keras predict", "keras_predict", ("keras", _TENSORFLOW), ("keras",)),
+        Peer(
+            "keras",
+            "Keras predict on TensorFlow",
+            "keras_predict",
+            ("keras", _TENSORFLOW),
+            ("keras",),
+        ),
         *(
             Peer(
                 f"torch-{mode}-{precision}",
