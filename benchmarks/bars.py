@@ -21,7 +21,7 @@ from harness.comparison import Files
 from harness.remote import Child
 from harness.results import Report
 from harness.tables import console as terminal
-from harness.tables import markdown_table, number
+from harness.tables import markdown_table, number, threads_text
 from rich.console import Console
 from rich.table import Table
 
@@ -82,11 +82,12 @@ def from_report(report: Report) -> list[Bar]:
     bars = []
     for threads in report.thread_counts():
         results = [r for r in report.results if r.threads == threads]
+        count = threads_text(threads)
         for result in results:
             if result.network == "genre-400":
                 for precision, limit in (("f32", 5.5), ("bf16", 3.3)):
                     best = result.best(precision)
-                    what = f"genre-400, {threads} threads, over the best {precision} peer"
+                    what = f"genre-400, {count}, over the best {precision} peer"
                     value, note = (best[1], best[0]) if best else (None, "no such peer ran")
                     bars.append(Bar(what, True, limit, "x", value, note))
         # Of each network its strongest peer in any precision.
@@ -97,10 +98,10 @@ def from_report(report: Report) -> list[Bar]:
                 best_of[r.network] = min(best[1] for best in found)
         if best_of:
             worst = min(best_of, key=lambda network: best_of[network])
-            what = f"every network, {threads} threads, over its best peer"
+            what = f"every network, {count}, over its best peer"
             bars.append(Bar(what, True, 1.0, "x", best_of[worst], f"least on {worst}"))
             mean = statistics.geometric_mean(best_of.values())
-            bars.append(Bar(f"geometric mean, {threads} threads", True, 3.0, "x", mean))
+            bars.append(Bar(f"geometric mean, {count}", True, 3.0, "x", mean))
     return bars
 
 

@@ -118,7 +118,8 @@ def _head(report: Report) -> str:
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The first column to the left, the others to the right."""
-    lines = [list(headings), ["---", *["---:"] * (len(headings) - 1)], *rows]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (headings, *rows)]
+    lines = [cells[0], ["---", *["---:"] * (len(headings) - 1)], *cells[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
