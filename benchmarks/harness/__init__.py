@@ -1,0 +1,1 @@
+"""What all benchmarks share: child processes, what machine this is, checks, tables and charts."""
