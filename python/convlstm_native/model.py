@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from convlstm_native import _core, tensors
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.lowering import lower
+from convlstm_native.profile import Profile, join
 from convlstm_native.rewrites import optimize as rewrite
 from convlstm_native.spec import NetworkSpec
 from convlstm_native.stream import Outputs, Stream
@@ -161,15 +162,37 @@ class Model:
         inputs = tensors.named_inputs(self._spec, given)
         batch = self._batch(inputs)
         if batch is None:
-            return self._predict_sample(inputs)
+            stream, frames = self._sample(inputs)
+            return stream.predict(frames)
         samples = []
         for n in range(batch):
             try:
                 sample = {name: array[n] for name, array in inputs.items()}
-                samples.append(self._predict_sample(sample))
+                stream, frames = self._sample(sample)
+                samples.append(stream.predict(frames))
             except InputError as error:
                 raise InputError(f"sample {n}: {error}") from error
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def profile(self, given: tensors.Frames) -> Profile:
+        """Runs one sample and says how long each layer took in each frame, and how much it did.
+
+        ``given``: array (T, *frame) or any iterable of frames, as for :meth:`predict`; a dict for a model
+        with several inputs. Raises :class:`InputError` as :meth:`predict` does, and for a batch.
+
+        >>> import numpy as np
+        >>> import convlstm_native as cn
+        >>> model = cn.Model.load(cn.demo_model())
+        >>> profile = model.profile(np.zeros((4, *model.inputs[0].shape[2:]), np.uint8))
+        >>> [layer.kind for layer in profile.layers][:2]
+        ['input', 'ConvLSTM2D']
+        """
+        inputs = tensors.named_inputs(self._spec, given)
+        if self._batch(inputs) is not None:
+            raise InputError("profile: expected one sample (frames, *shape), found a batch")
+        stream, frames = self._sample(inputs)
+        events = stream.profiled(frames)
+        return join(self._running, self._network.steps(), events, self.isa, self._threads)
 
     def summary(self) -> Summary:
         """Layers, shapes, parameters, work and memory of the network as it runs."""
@@ -177,11 +200,12 @@ class Model:
             self._running, self._network.steps(), self._network.streams(), self.isa, self._threads
         )
 
-    def _predict_sample(self, inputs: dict[str, Any]) -> Outputs:
+    def _sample(self, inputs: dict[str, Any]) -> tuple[Stream, Any]:
+        """A stream for one sample, and the frames to run through it."""
         sequences = {i.name: inputs[i.name] for i in self._spec.inputs if i.sequence}
         singles = {i.name: inputs[i.name] for i in self._spec.inputs if not i.sequence}
-        stream = self.stream(singles)
-        return stream.predict(next(iter(sequences.values())) if len(sequences) == 1 else sequences)
+        frames = next(iter(sequences.values())) if len(sequences) == 1 else sequences
+        return self.stream(singles), frames
 
     def _batch(self, inputs: dict[str, Any]) -> int | None:
         """Number of samples, None when the inputs are one sample without a batch axis."""

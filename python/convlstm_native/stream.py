@@ -144,6 +144,14 @@ class Stream:
             done = end
         return self._join(dict(zip(self._live, outputs, strict=True)))
 
+    def profiled(self, given: tensors.Frames) -> list[_core.ProfileEvent]:
+        """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
+        whole = self._arrays(given)
+        self._core.start_profile(len(whole[0]) if whole else tensors.CHUNK_FRAMES)
+        self.reset()
+        self.predict(given)
+        return self._core.profile_events()
+
     def __copy__(self) -> Stream:
         return self.clone()
 
