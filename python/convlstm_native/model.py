@@ -143,6 +143,16 @@ class Model:
         """How many threads a frame is split over."""
         return self._threads
 
+    def with_threads(self, threads: int | None) -> Model:
+        """The same network on another number of threads; weights are shared, not copied.
+
+        Raises :class:`InputError` for ``threads`` below 1.
+        """
+        other = object.__new__(Model)
+        other.__dict__.update(self.__dict__)
+        other._threads = chosen_threads(threads)
+        return other
+
     def stream(self, singles: Mapping[str, Any] | None = None) -> Stream:
         """A new stream: frames one at a time, in constant memory.
 
