@@ -187,6 +187,12 @@ def test_progress_is_a_bar_on_a_terminal(model: Path, trailers: list[Path], tmp_
         (("score", "model.onnx", "a.npy", "-o", "s.csv", "--threads", "0"), "--threads"),
         (("info", "text.onnx"), "text.onnx"),
         (("bench", "model.onnx", "--frames", "0"), "--frames"),
+        (("bench", "model.onnx", "--threads", "0"), "--threads"),
+        (("bench", "model.onnx", "--threads", "1,0"), "--threads"),
+        (("bench", "model.onnx", "--threads", "1,many"), "--threads"),
+        (("bench", "model.onnx", "--threads", "1,5000"), "threads: expected a whole number"),
+        (("bench", "model.onnx", "--threads", "1,2", "--profile", "p.json"), "--profile"),
+        (("bench", "model.onnx", "--repeats", "1", "--profile", "no/p.json"), "No such file"),
         (("verify", "absent.onnx"), "absent.onnx"),
         (("convert", "text.onnx", "t.onnx"), "text.onnx"),
         (("convert", "model.onnx", "t.onnx", "--size", "16"), "--size"),
@@ -339,17 +345,15 @@ def test_info(model: Path) -> None:
     assert record["threads"] == 1
 
 
-def test_bench(model: Path) -> None:
-    arguments = ("bench", model, "--frames", "3", "--repeats", "3", "--threads", "1")
-    record = json.loads(run(*arguments, "--json").stdout)
-    assert record["frames_per_second"] == pytest.approx(1000 / record["ms_per_frame"])
-    gflops = record["gflop_per_frame"] * record["frames_per_second"]
-    assert record["gflops"] == pytest.approx(gflops)
-    assert record["ratio"] == pytest.approx(gflops / record["peak_gflops"])
-    result = run(*arguments)
+def test_info_says_why_a_kernel_was_chosen(model: Path) -> None:
+    result = run("info", model, "--kernels", "--threads", "1", "--isa", "scalar")
     assert result.exit_code == 0
-    for text in ("ms/frame", "frames/s", "GFLOP/s of direct work", "peak: ratio"):
-        assert text in result.stdout
+    record = json.loads(run("info", model, "--json", "--threads", "1", "--isa", "scalar").stdout)
+    choices = {layer["name"]: layer["choice"] for layer in record["layers"]}
+    assert "Mops" in choices["cell"]
+    line = next(line for line in result.stdout.splitlines() if line.startswith("cell "))
+    assert choices["cell"] in line
+    assert choices["flat"] == ""
 
 
 def test_verify(model: Path) -> None:

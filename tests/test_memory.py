@@ -33,7 +33,7 @@ CHILD = """
         net = spec.NetworkSpec(
             "pool", (spec.Input("x", (3, 400, 400)),), (node,), (spec.Output("y", "y"),)
         )
-    model = cn.Model(net)
+    model = cn.Model(net, threads=2)
     start = peak()
     random = np.random.default_rng(0)
     frame = random.random((3, 400, 400), dtype=np.float32)
@@ -47,19 +47,22 @@ CHILD = """
     source = frames({frames})
     if {mapped}:
         path = {path!r}
-        np.lib.format.open_memmap(path, "w+", np.uint8, ({frames}, 3, 400, 400))[:] = 7
+        shape = ({samples}, {frames} // {samples}, 3, 400, 400)
+        np.lib.format.open_memmap(path, "w+", np.uint8, shape)[:] = 7
         source = np.load(path, mmap_mode="r")
+        source = source if {samples} > 1 else source[0]
         start = peak()
     scores = model.predict(source)
-    assert all(len(score) == {frames} for score in scores.values())
+    assert all(len(score) == ({samples} if {samples} > 1 else {frames}) for score in scores.values())
     print(peak() - start, peak(), memory[-1] - memory[3] if memory else 0)
 """
 
 
-def run(tmp_path: Path, frames: int, mapped: bool) -> tuple[int, int, int]:
+def run(tmp_path: Path, frames: int, mapped: bool, samples: int = 1) -> tuple[int, int, int]:
     code = textwrap.dedent(CHILD).format(
         tests=str(Path(__file__).parent),
         frames=frames,
+        samples=samples,
         mapped=mapped,
         path=str(tmp_path / "frames.npy"),
     )
@@ -78,7 +81,8 @@ def test_generator_at_full_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
-def test_memory_mapped_file_is_never_held_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", [1, 4])
+def test_memory_mapped_file_is_never_held_whole(tmp_path: Path, samples: int) -> None:
     frames = 400
-    growth, _, _ = run(tmp_path, frames, mapped=True)
+    growth, _, _ = run(tmp_path, frames, mapped=True, samples=samples)
     assert growth < frames * 3 * 400 * 400 / 3

@@ -33,7 +33,12 @@ bool team_is_ours() {
 }
 #endif
 
+// One a thread: threads that run streams of their own do not count each other's.
+thread_local std::uint64_t barriers_met = 0;
+
 }  // namespace
+
+std::uint64_t barriers() { return barriers_met; }
 
 bool has_threads() {
 #ifdef CN_OPENMP
@@ -50,6 +55,7 @@ void run_ranges(int threads, std::size_t count, RangeFunction function, void* bo
 #ifdef CN_OPENMP
   const std::size_t parts = std::min(static_cast<std::size_t>(std::max(threads, 1)), count);
   if (parts > 1 && team_is_ours()) {
+    ++barriers_met;
 #pragma omp parallel num_threads(static_cast<int>(parts))
     {
       // The team may come out smaller than asked for: share all parts among those here.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 namespace cn {
@@ -30,6 +31,10 @@ void parallel_for(int threads, std::size_t count, Body&& body) {
       },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
+
+// How often the calling thread has waited for a team so far: its calls of parallel_for that ran on
+// more than one thread. For profiles, which look at differences.
+std::uint64_t barriers();
 
 // True when the build has threads at all.
 bool has_threads();

@@ -172,9 +172,34 @@ std::pair<std::vector<ValueId>, std::vector<ValueId>> add_conv_lstm_2d(
   return {values.outputs, values.final};
 }
 
+// What people want to know of a step.
+struct StepInfo {
+  std::string name, kernel, choice;
+  std::size_t state_bytes;
+};
+
+std::vector<StepInfo> steps_of(const Network& network) {
+  std::vector<StepInfo> steps;
+  for (const Step& step : network.steps()) {
+    const Layer& layer = *step.layer;
+    steps.push_back({step.name, layer.kernel({&network.kernels(), 1}), layer.choice(),
+                     layer.state_floats() * sizeof(float)});
+  }
+  return steps;
+}
+
+void register_step(py::module_& module) {
+  py::class_<StepInfo>(module, "Step")
+      .def_readonly("name", &StepInfo::name)
+      .def_readonly("kernel", &StepInfo::kernel)
+      .def_readonly("choice", &StepInfo::choice)
+      .def_readonly("state_bytes", &StepInfo::state_bytes);
+}
+
 }  // namespace
 
 void register_network(py::module_& module) {
+  register_step(module);
   py::class_<Network, std::shared_ptr<Network>>(module, "Network")
       .def(py::init([](const std::string& isa, bool allow_winograd) {
              return std::make_shared<Network>(select_kernels(isa), allow_winograd);
@@ -184,15 +209,7 @@ void register_network(py::module_& module) {
       .def("shape", [](const Network& n, ValueId id) { return n.value(id).shape; })
       .def("streams",
            [](const Network& n) { return n.phases().size() == 1 && n.replays().empty(); })
-      .def("steps",
-           [](const Network& n) {
-             py::list steps;
-             for (const Step& step : n.steps()) {
-               steps.append(py::make_tuple(step.name, step.layer->kernel({&n.kernels(), 1}),
-                                           step.layer->state_floats() * sizeof(float)));
-             }
-             return steps;
-           })
+      .def("steps", &steps_of)
       .def("add_input", &Network::add_input)
       .def("add_view", &Network::add_view)
       .def("add_reversed", &Network::add_reversed)

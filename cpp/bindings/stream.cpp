@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -194,9 +195,47 @@ void import_state(PyStream& self, std::size_t frames, const std::vector<Floats>&
   stream->import_state(frames, data);
 }
 
+std::vector<ProfileEvent> profile_events(PyStream& self) {
+  const PyStream::Use stream(self);
+  if (stream->profile() == nullptr) return {};
+  return stream->profile()->events();
+}
+
+const char* name_of(ProfileEvent::What what) {
+  switch (what) {
+    case ProfileEvent::What::input:
+      return "input";
+    case ProfileEvent::What::layer:
+      return "layer";
+    case ProfileEvent::What::output:
+      return "output";
+  }
+  return "";
+}
+
+void register_event(py::module_& module) {
+  constexpr double kMicro = 1e-3;  // of a nanosecond
+  py::class_<ProfileEvent>(module, "ProfileEvent")
+      .def_property_readonly("what", [](const ProfileEvent& e) { return name_of(e.what); })
+      .def_readonly("index", &ProfileEvent::index)
+      .def_property_readonly("frame",
+                             [](const ProfileEvent& e) -> std::optional<std::int64_t> {
+                               if (e.frame < 0) return std::nullopt;
+                               return e.frame;
+                             })
+      .def_property_readonly(
+          "start_us", [=](const ProfileEvent& e) { return static_cast<double>(e.start) * kMicro; })
+      .def_property_readonly(
+          "duration_us",
+          [=](const ProfileEvent& e) { return static_cast<double>(e.duration) * kMicro; })
+      .def_readonly("bytes", &ProfileEvent::bytes)
+      .def_readonly("barriers", &ProfileEvent::barriers);
+}
+
 }  // namespace
 
 void register_stream(py::module_& module) {
+  register_event(module);
   py::class_<PyStream>(module, "Stream")
       .def(py::init([](std::shared_ptr<Network> network, int threads) {
              return std::make_unique<PyStream>(
@@ -216,6 +255,9 @@ void register_stream(py::module_& module) {
       .def("export_state", &export_state)
       .def("state_shapes", &state_shapes)
       .def("import_state", &import_state)
+      .def("start_profile",
+           [](PyStream& self, std::size_t frames) { PyStream::Use(self)->start_profile(frames); })
+      .def("profile_events", &profile_events)
       .def_property_readonly("state_bytes",
                              [](PyStream& self) { return PyStream::Use(self)->state_bytes(); });
 }

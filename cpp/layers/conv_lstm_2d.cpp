@@ -35,7 +35,8 @@ ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const KernelTable& kern
     : map_(checked_map(options)),
       writer_(map_, options.norm, options.pool),
       window_rows_(options.pool ? std::min(options.pool->window[1], map_[1]) : 1),
-      cell_(make_cell(options, kernels, weights)) {}
+      cell_(make_cell(options, kernels, weights)),
+      choice_(explain_cell(options, kernels)) {}
 
 std::size_t ConvLstm2d::scratch_floats() const {
   return checked_add(cell_->scratch_floats(), checked_mul(window_rows_, map_[2]));

@@ -22,6 +22,7 @@ class ConvLstm2d : public Layer {
   void export_state(const State& state, std::size_t part, float* to) const override;
   void import_state(State& state, std::size_t part, const float* from) const override;
   std::string kernel(const Exec& exec) const override;
+  std::string choice() const override { return choice_; }
 
  private:
   class Writer;
@@ -34,6 +35,7 @@ class ConvLstm2d : public Layer {
   NormPool writer_;
   std::size_t window_rows_;  // most rows of the map that a row of the frame looks at
   std::unique_ptr<ConvLstmCell> cell_;
+  std::string choice_;
 };
 
 }  // namespace cn

@@ -1,6 +1,8 @@
 #include "layers/conv_lstm_cell.hpp"
 
 #include <algorithm>
+#include <iomanip>
+#include <sstream>
 
 #include "layers/conv_lstm_direct.hpp"
 #include "layers/conv_lstm_winograd.hpp"
@@ -12,6 +14,22 @@ ConvAxis axis(std::size_t length, std::size_t kernel, std::size_t stride, std::s
               bool same) {
   const Window w = window(length, (kernel - 1) * dilation + 1, stride, same);
   return {length, kernel, stride, dilation, w.output, w.before};
+}
+
+enum class Cell { not_wanted, does_not_fit, dearer, cheaper };
+
+// How Winograd's cell stands against the direct one.
+Cell winograd(const ConvLstm2dOptions& o, const KernelTable& kernels) {
+  if (!o.allow_winograd) return Cell::not_wanted;
+  if (!WinogradCell::fits(o, kernels)) return Cell::does_not_fit;
+  const bool cheaper = WinogradCell::cost(o, kernels) < DirectCell::cost(o);
+  return cheaper ? Cell::cheaper : Cell::dearer;
+}
+
+std::string millions(double operations) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(operations < 10e6 ? 3 : 1) << operations / 1e6;
+  return text.str();
 }
 
 }  // namespace
@@ -47,10 +65,26 @@ FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t l
 std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
                                         const KernelTable& kernels,
                                         const ConvLstmWeights& weights) {
-  const bool winograd = options.allow_winograd && WinogradCell::fits(options, kernels) &&
-                        WinogradCell::cost(options, kernels) < DirectCell::cost(options);
-  if (winograd) return std::make_unique<WinogradCell>(options, kernels, weights);
+  if (winograd(options, kernels) == Cell::cheaper) {
+    return std::make_unique<WinogradCell>(options, kernels, weights);
+  }
   return std::make_unique<DirectCell>(options, weights);
+}
+
+std::string explain_cell(const ConvLstm2dOptions& o, const KernelTable& kernels) {
+  const std::string direct = millions(DirectCell::cost(o));
+  const auto winograd_cost = [&] { return millions(WinogradCell::cost(o, kernels)); };
+  switch (winograd(o, kernels)) {
+    case Cell::not_wanted:
+      return "direct: " + direct + " Mops a frame, nothing else was allowed";
+    case Cell::does_not_fit:
+      return "direct: " + direct + " Mops a frame, winograd 4x4 does not fit";
+    case Cell::dearer:
+      return "direct: " + direct + " against winograd 4x4 " + winograd_cost() + " (Mops a frame)";
+    case Cell::cheaper:
+      return "winograd 4x4: " + winograd_cost() + " against direct " + direct + " (Mops a frame)";
+  }
+  return "";
 }
 
 }  // namespace cn

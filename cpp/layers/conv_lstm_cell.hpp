@@ -104,6 +104,9 @@ class ConvLstmCell {
 std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
                                         const KernelTable& kernels, const ConvLstmWeights& weights);
 
+// Why make_cell takes the one it takes, with the costs it compares.
+std::string explain_cell(const ConvLstm2dOptions& options, const KernelTable& kernels);
+
 // Splits the work of a step: `chunks` of the map, and runs of filters that read the same h. Small
 // maps have few chunks, so that the filters are split too, down to `least` at a time.
 struct FilterSplit {

@@ -64,6 +64,8 @@ class Layer {
 
   // Which code runs, for people.
   virtual std::string kernel(const Exec&) const { return "plain"; }
+  // Why that code, where there was a choice: a sentence with the costs compared; "" otherwise.
+  virtual std::string choice() const { return ""; }
 };
 
 }  // namespace cn

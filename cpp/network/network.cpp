@@ -110,6 +110,13 @@ Network::Added Network::add_layer(NewLayer layer) {
   return added;
 }
 
+std::size_t Network::bytes_touched(const Step& step) const {
+  std::size_t floats = step.layer->state_floats();
+  for (const ValueId id : step.inputs) floats += element_count(value(id).shape);
+  for (const ValueId id : step.outputs) floats += element_count(value(id).shape);
+  return floats * sizeof(float);
+}
+
 void Network::finish() {
   place_singles();
   for (std::size_t i = 0; i < phases_.size(); ++i) place_sequences(i);

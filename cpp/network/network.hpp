@@ -103,6 +103,9 @@ class Network {
   const std::vector<Port>& outputs() const { return outputs_; }
   std::size_t arena_floats() const { return arena_floats_; }
   std::size_t single_floats() const { return single_floats_; }
+  // Bytes of the tensors and the state of a step: what a frame of it reads and writes at least,
+  // its weights aside.
+  std::size_t bytes_touched(const Step& step) const;
 
  private:
   ValueId add_value(const Shape& shape, bool sequence, int phase);

@@ -5,6 +5,20 @@
 #include "base/error.hpp"
 
 namespace cn {
+namespace {
+
+// Does the work, on record where there is a profile. `bytes()` is asked only then.
+template <class Bytes, class Work>
+void timed(Profile* profile, ProfileEvent::What what, std::size_t index, const Bytes& bytes,
+           Work&& work) {
+  if (profile == nullptr) {
+    work();
+  } else {
+    profile->time(what, index, bytes(), work);
+  }
+}
+
+}  // namespace
 
 Stream::Stream(std::shared_ptr<const Network> network, int threads)
     : network_(std::move(network)),
@@ -42,10 +56,12 @@ void Stream::begin(const std::vector<TensorView>& singles, bool keep) {
   for (auto& record : records_) record.clear();
   frames_ = 0;
   finished_ = false;
+  set_frame(-1);
   std::size_t next = 0;
-  for (const Port& port : network_->inputs()) {
+  for (std::size_t i = 0; i < network_->inputs().size(); ++i) {
+    const Port& port = network_->inputs()[i];
     if (network_->value(port.value).sequence) continue;
-    if (!import_tensor(exec_, port, singles.at(next++), at(port.value))) {
+    if (!import_input(i, singles.at(next++))) {
       throw InputError("input '" + port.name + "': expected finite numbers, found NaN or infinity");
     }
   }
@@ -62,21 +78,40 @@ void Stream::import_initial(const Phase& phase) {
   }
 }
 
+bool Stream::import_input(std::size_t input, const TensorView& from) {
+  const Port& port = network_->inputs()[input];
+  const auto bytes = [&] {
+    const std::size_t element = from.dtype == DType::uint8 ? 1 : sizeof(float);
+    return element_count(port.shape) * (element + sizeof(float));
+  };
+  bool finite = false;
+  timed(profile_.get(), ProfileEvent::What::input, input, bytes,
+        [&] { finite = import_tensor(exec_, port, from, at(port.value)); });
+  return finite;
+}
+
 void Stream::run_step(std::size_t index) {
   const Step& step = network_->steps()[index];
   in_.clear();
   out_.clear();
   for (const ValueId id : step.inputs) in_.push_back(at(id));
   for (const ValueId id : step.outputs) out_.push_back(at(id));
-  step.layer->run(exec_, in_.data(), out_.empty() ? nullptr : out_.data(), states_[index]);
+  timed(
+      profile_.get(), ProfileEvent::What::layer, index,
+      [&] { return network_->bytes_touched(step); },
+      [&] {
+        step.layer->run(exec_, in_.data(), out_.empty() ? nullptr : out_.data(), states_[index]);
+      });
 }
 
 void Stream::push(const std::vector<TensorView>& frame) {
   if (finished_) throw InputError("stream: expected begin() after finish(), found a frame");
+  set_frame(static_cast<std::int64_t>(frames_));
   std::size_t next = 0;
-  for (const Port& port : network_->inputs()) {
+  for (std::size_t i = 0; i < network_->inputs().size(); ++i) {
+    const Port& port = network_->inputs()[i];
     if (!network_->value(port.value).sequence) continue;
-    if (!import_tensor(exec_, port, frame.at(next++), at(port.value))) {
+    if (!import_input(i, frame.at(next++))) {
       throw InputError("input '" + port.name + "', frame " + std::to_string(frames_) +
                        ": expected finite numbers, found NaN or infinity");
     }
@@ -118,7 +153,10 @@ void Stream::end_phase(const Phase& phase) {
 
 void Stream::copy_output(std::size_t output, float* to) const {
   const Port& port = network_->outputs().at(output);
-  export_tensor(exec_, port, at(port.value), to);
+  timed(
+      profile_.get(), ProfileEvent::What::output, output,
+      [&] { return element_count(port.shape) * 2 * sizeof(float); },
+      [&] { export_tensor(exec_, port, at(port.value), to); });
 }
 
 void Stream::finish(const std::vector<float*>& to) {
@@ -132,6 +170,7 @@ void Stream::finish(const std::vector<float*>& to) {
     if (p > 0) {
       import_initial(phase);
       for (std::size_t frame = 0; frame < frames_; ++frame) {
+        set_frame(static_cast<std::int64_t>(frame));
         play(phase, frame);
         for (const std::size_t index : phase.frame_steps) run_step(index);
         record(static_cast<int>(p));
@@ -142,12 +181,24 @@ void Stream::finish(const std::vector<float*>& to) {
         }
       }
     }
+    set_frame(-1);
     end_phase(phase);
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!network_->value(outputs[i].value).sequence) copy_output(i, to[i]);
   }
   for (auto& record : records_) std::vector<float>().swap(record);
+}
+
+void Stream::start_profile(std::size_t frames) {
+  // What is done once a sample counts as one frame more.
+  const std::size_t a_frame =
+      network_->inputs().size() + network_->steps().size() + network_->outputs().size();
+  profile_ = std::make_unique<Profile>(checked_mul(checked_add(frames, 1), a_frame));
+}
+
+void Stream::set_frame(std::int64_t frame) {
+  if (profile_) profile_->set_frame(frame);
 }
 
 std::unique_ptr<Stream> Stream::clone() const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "network/network.hpp"
+#include "network/profile.hpp"
 #include "network/tensor_io.hpp"
 
 namespace cn {
@@ -49,13 +50,20 @@ class Stream {
   // belongs to state_parts(frames)[i].
   void import_state(std::size_t frames, const std::vector<const float*>& from);
 
+  // Records from now on what takes how long, with room for that many frames made at once. A clone
+  // records nothing. profile() is null before.
+  void start_profile(std::size_t frames);
+  const Profile* profile() const { return profile_.get(); }
+
   std::size_t state_bytes() const;
   const Network& network() const { return *network_; }
 
  private:
   float* at(ValueId id);
   const float* at(ValueId id) const;
+  bool import_input(std::size_t input, const TensorView& from);
   void run_step(std::size_t index);
+  void set_frame(std::int64_t frame);
   void import_initial(const Phase& phase);
   void end_phase(const Phase& phase);
   void record(int phase);
@@ -70,6 +78,7 @@ class Stream {
   std::vector<float*> out_;
   std::size_t frames_ = 0;
   bool finished_ = false;
+  std::unique_ptr<Profile> profile_;  // null: nothing is recorded
 };
 
 }  // namespace cn

@@ -2,6 +2,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/parallel.hpp"
 #include "check.hpp"
 #include "kernels/dispatch.hpp"
 #include "layers/conv_lstm_2d.hpp"
@@ -127,6 +128,51 @@ void check_order_of_calls() {
   CN_CHECK_THROWS(InputError, finish(stream));
 }
 
+void check_barriers() {
+  const auto count = [](int threads, std::size_t tasks) {
+    const std::uint64_t before = barriers();
+    parallel_for(threads, tasks, [](std::size_t, std::size_t) {});
+    return barriers() - before;
+  };
+  CN_CHECK(count(1, 10) == 0);
+  CN_CHECK(count(2, 1) == 0);
+  CN_CHECK(count(2, 10) == (has_threads() ? 1 : 0));
+  std::thread other([&] { CN_CHECK(count(2, 10) <= 1); });
+  const std::uint64_t before = barriers();
+  other.join();
+  CN_CHECK(barriers() == before);
+}
+
+void check_profile() {
+  const auto network = make_network();
+  Stream stream(network, 1);
+  stream.begin({}, false);
+  push(stream, 0);
+  CN_CHECK(stream.profile() == nullptr);
+  stream.start_profile(kFrames);
+  const ProfileEvent* memory = stream.profile()->events().data();
+  stream.begin({}, false);
+  for (unsigned t = 0; t < kFrames; ++t) push(stream, t);
+  finish(stream);
+  const std::vector<ProfileEvent>& events = stream.profile()->events();
+  // A frame: an input and the forward layer; later the backward layer and its output.
+  CN_CHECK(events.size() == 4 * kFrames);
+  CN_CHECK(events.data() == memory);
+  CN_CHECK(stream.clone()->profile() == nullptr);
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const std::size_t frame = i / 2 % kFrames;
+    CN_CHECK(events[i].frame == static_cast<std::int64_t>(frame));
+    CN_CHECK(events[i].barriers == 0 && events[i].duration >= 0);
+    CN_CHECK(i == 0 || events[i].start >= events[i - 1].start + events[i - 1].duration);
+  }
+  CN_CHECK(events[0].what == ProfileEvent::What::input);
+  CN_CHECK(events[0].bytes == kRows * kCols * kChannels * 8);
+  CN_CHECK(events[1].what == ProfileEvent::What::layer && events[1].index == 0);
+  const std::size_t floats =
+      kRows * kCols * (kChannels + kFilters) + network->steps()[0].layer->state_floats();
+  CN_CHECK(events[1].bytes == floats * sizeof(float));
+}
+
 }  // namespace
 }  // namespace cn::test
 
@@ -134,5 +180,7 @@ int main() {
   cn::test::check_many_at_once();
   cn::test::check_clone_and_saved_state();
   cn::test::check_order_of_calls();
+  cn::test::check_barriers();
+  cn::test::check_profile();
   return cn::test::report();
 }

@@ -14,6 +14,7 @@ from convlstm_native.errors import (
     UnsupportedModelError,
 )
 from convlstm_native.model import Model, TensorInfo, available_isas, demo_model, fma_peak
+from convlstm_native.profile import LayerProfile, Profile, ProfileRecord
 from convlstm_native.spec import NetworkSpec
 from convlstm_native.stream import Stream
 from convlstm_native.summary import LayerSummary, Summary
@@ -22,10 +23,13 @@ from convlstm_native.threads import default_threads
 __all__ = [
     "ConvLSTMError",
     "InputError",
+    "LayerProfile",
     "LayerSummary",
     "Model",
     "ModelFormatError",
     "NetworkSpec",
+    "Profile",
+    "ProfileRecord",
     "Stream",
     "Summary",
     "TensorInfo",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 import convlstm_native as cn
 from convlstm_native.errors import InputError
@@ -15,8 +17,10 @@ from convlstm_native.media import FrameFormat
 
 if TYPE_CHECKING:
     from convlstm_native.model import Model
+    from convlstm_native.profile import Profile
 
 WARM_UP_FRAMES = 2
+_MOST_CLIP_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class BenchResult:
 
     ``peak_gflops`` is the multiply-add rate of registers alone, measured in the same minute, with
     the same threads and instruction set.
+
+    ``barriers_per_frame``: how often a frame makes all threads wait for each other. ``bytes_per_frame``: the
+    least that a frame has to move; see :class:`ProfileRecord`.
     """
 
     frames: int
@@ -36,6 +43,8 @@ class BenchResult:
     ms_per_frame: float
     gflop_per_frame: float
     peak_gflops: float
+    barriers_per_frame: float
+    bytes_per_frame: float
 
     @property
     def frames_per_second(self) -> float:
@@ -61,9 +70,7 @@ def bench(model: Model, frames: int = 10, repeats: int = 5) -> BenchResult:
     """
     if frames < 1 or repeats < 1:
         raise InputError(f"expected frames and repeats of at least 1, found {frames} and {repeats}")
-    shape = FrameFormat.of(model.spec).shape
-    rng = np.random.default_rng(0)
-    clip = rng.random((min(frames, 8), *shape), dtype=np.float32)
+    clip = _clip(model, min(frames, _MOST_CLIP_FRAMES))
     stream = model.stream()
     for index in range(WARM_UP_FRAMES):
         stream.push(clip[index % len(clip)])
@@ -74,6 +81,7 @@ def bench(model: Model, frames: int = 10, repeats: int = 5) -> BenchResult:
             stream.push(clip[index % len(clip)])
         times.append((time.perf_counter() - started) / frames)
     summary = model.summary()
+    counts = model.profile(clip)
     return BenchResult(
         frames=frames,
         repeats=repeats,
@@ -82,4 +90,26 @@ def bench(model: Model, frames: int = 10, repeats: int = 5) -> BenchResult:
         ms_per_frame=1000 * statistics.median(times),
         gflop_per_frame=summary.flops / 1e9,
         peak_gflops=cn.fma_peak(threads=summary.threads, isa=summary.isa),
+        barriers_per_frame=counts.barriers_per_frame,
+        bytes_per_frame=counts.bytes_per_frame,
     )
+
+
+def bench_threads(
+    model: Model, threads: Sequence[int | None], frames: int = 10, repeats: int = 5
+) -> list[BenchResult]:
+    """:func:`bench` of the same network with each number of ``threads``; raises as that does."""
+    return [bench(model.with_threads(count), frames, repeats) for count in threads]
+
+
+def profile(model: Model, frames: int = 10) -> Profile:
+    """Profile of random frames through ``model``; raises as :func:`bench` does."""
+    if frames < 1:
+        raise InputError(f"expected frames of at least 1, found {frames}")
+    return model.profile(_clip(model, frames))
+
+
+def _clip(model: Model, frames: int) -> NDArray[np.float32]:
+    """Random frames (T, *frame) from 0 to 1."""
+    shape = FrameFormat.of(model.spec).shape
+    return np.random.default_rng(0).random((frames, *shape), dtype=np.float32)

@@ -151,7 +151,15 @@ def _numbers(
 
 
 @_command
-def info(model: ModelPath, threads: Threads = None, isa: Isa = None, as_json: Json = False) -> None:
+def info(
+    model: ModelPath,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Show which kernel runs each layer, and why.")
+    ] = False,
+    threads: Threads = None,
+    isa: Isa = None,
+    as_json: Json = False,
+) -> None:
     """Show layers, shapes, parameters, work a frame, state and look-ahead."""
     loaded = cn.Model.load(model, threads=threads, isa=isa)
     summary = loaded.summary()
@@ -171,22 +179,11 @@ def info(model: ModelPath, threads: Threads = None, isa: Isa = None, as_json: Js
         return
     console = _console()
     out = functools.partial(console.print, markup=False, soft_wrap=True)
-    out(f"{model}: {spec.name!r}" + (f", written by {spec.source}" if spec.source else ""))
-    for note in spec.notes:
-        out(f"note         {note}")
-    for info_in in loaded.inputs:
-        out(f"input        {info_in.name} {text.free_shape(info_in.shape)} {info_in.dtype}")
-    for info_out, output in zip(loaded.outputs, spec.outputs, strict=True):
-        category = f", scores {output.category!r}" if output.category else ""
-        out(
-            f"output       {info_out.name} {text.free_shape(info_out.shape)} "
-            f"{info_out.dtype}{category}"
-        )
-    for line in text.summary_lines(spec, summary):
+    for line in (*text.model_lines(model, loaded), *text.summary_lines(spec, summary)):
         out(line)
     out(f"could use    {', '.join(cn.available_isas())}")
     out()
-    console.print(text.layers_table(summary))
+    console.print(text.kernels_table(summary) if kernels else text.layers_table(summary))
 
 
 @_command
@@ -253,27 +250,47 @@ def bench(
     model: ModelPath,
     frames: Annotated[int, typer.Option(min=1, help="Frames a run.")] = 10,
     repeats: Annotated[int, typer.Option(min=1, help="Runs, of which the median counts.")] = 5,
-    threads: Threads = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="One number, or several to compare. Default: the processors this process may use.",
+        ),
+    ] = None,
     isa: Isa = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Show each layer, and write a Chrome trace there."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the speed on random frames beside this machine's multiply-add peak."""
-    from convlstm_native.benchmark import bench as measure
+    from convlstm_native import benchmark
+    from convlstm_native.scoring.atomic import replacing
 
-    result = measure(cn.Model.load(model, threads=threads, isa=isa), frames=frames, repeats=repeats)
+    counts = [None] if threads is None else _thread_counts(threads)
+    if profile is not None and len(counts) > 1:
+        raise typer.BadParameter("--profile: expected one number of --threads, found several")
+    loaded = cn.Model.load(model, threads=counts[0], isa=isa)
+    results = benchmark.bench_threads(loaded, counts, frames, repeats)
+    layers = None
+    if profile is not None:
+        layers = benchmark.profile(loaded, frames)
+        with replacing(profile) as file:
+            file.write(json.dumps(layers.chrome_trace()).encode())
     if as_json:
-        _print_json(
-            {
-                "model": str(model),
-                **dataclasses.asdict(result),
-                "frames_per_second": result.frames_per_second,
-                "gflops": result.gflops,
-                "ratio": result.ratio,
-            }
-        )
+        _print_json({"model": str(model), **text.bench_record(results, layers)})
         return
-    for line in text.bench_lines(result):
-        print(line)
+    console = _console()
+    for part in text.bench_parts(results, layers):
+        console.print(part)
+
+
+def _thread_counts(given: str) -> list[int | None]:
+    counts = _numbers("--threads", given, ",", int)
+    if min(counts) < 1:
+        raise typer.BadParameter(f"--threads: expected numbers of at least 1, found {given!r}")
+    return [int(count) for count in counts]
 
 
 @_command

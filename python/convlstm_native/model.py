@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlstm_native import _core, tensors
+from convlstm_native.batch import Check, side_by_side
 from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.lowering import lower
+from convlstm_native.profile import Profile, join
 from convlstm_native.rewrites import optimize as rewrite
 from convlstm_native.spec import NetworkSpec
 from convlstm_native.stream import Outputs, Stream
@@ -141,6 +143,16 @@ class Model:
         """How many threads a frame is split over."""
         return self._threads
 
+    def with_threads(self, threads: int | None) -> Model:
+        """The same network on another number of threads; weights are shared, not copied.
+
+        Raises :class:`InputError` for ``threads`` below 1.
+        """
+        other = object.__new__(Model)
+        other.__dict__.update(self.__dict__)
+        other._threads = chosen_threads(threads)
+        return other
+
     def stream(self, singles: Mapping[str, Any] | None = None) -> Stream:
         """A new stream: frames one at a time, in constant memory.
 
@@ -155,21 +167,54 @@ class Model:
         iterable of frames; for a model with several inputs a dict of arrays. float32, float16,
         float64 or uint8; memory-mapped arrays are read frame by frame.
 
+        At least as many samples as :attr:`threads` run side by side, a thread each, and take the memory
+        of a state each; of fewer, and of one, each frame is split over all threads. The bits are the same.
+
         Every call starts from zero states, also those of stateful layers: to carry them on, use
         :meth:`Stream.predict`. Raises :class:`InputError` for wrong shapes or types, no frames, NaN.
         """
         inputs = tensors.named_inputs(self._spec, given)
         batch = self._batch(inputs)
         if batch is None:
-            return self._predict_sample(inputs)
-        samples = []
-        for n in range(batch):
+            stream, frames = self._sample(inputs, self._threads)
+            return stream.predict(frames)
+        # Samples on a thread each never wait for one another; a split frame does, after every layer.
+        workers = self._threads if batch >= self._threads else 1
+        threads = self._threads // workers
+
+        def run(n: int, check: Check) -> Outputs:
             try:
                 sample = {name: array[n] for name, array in inputs.items()}
-                samples.append(self._predict_sample(sample))
+                stream, frames = self._sample(sample, threads)
+                return stream.predict_checked(frames, check)
             except InputError as error:
                 raise InputError(f"sample {n}: {error}") from error
+
+        if workers > 1:
+            samples = side_by_side(batch, workers, run)
+        else:
+            samples = [run(n, lambda: None) for n in range(batch)]
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def profile(self, given: tensors.Frames) -> Profile:
+        """Runs one sample and says how long each layer took in each frame, and how much it did.
+
+        ``given``: array (T, *frame) or any iterable of frames, as for :meth:`predict`; a dict for a model
+        with several inputs. Raises :class:`InputError` as :meth:`predict` does, and for a batch.
+
+        >>> import numpy as np
+        >>> import convlstm_native as cn
+        >>> model = cn.Model.load(cn.demo_model())
+        >>> profile = model.profile(np.zeros((4, *model.inputs[0].shape[2:]), np.uint8))
+        >>> [layer.kind for layer in profile.layers][:2]
+        ['input', 'ConvLSTM2D']
+        """
+        inputs = tensors.named_inputs(self._spec, given)
+        if self._batch(inputs) is not None:
+            raise InputError("profile: expected one sample (frames, *shape), found a batch")
+        stream, frames = self._sample(inputs, self._threads)
+        events = stream.profiled(frames)
+        return join(self._running, self._network.steps(), events, self.isa, self._threads)
 
     def summary(self) -> Summary:
         """Layers, shapes, parameters, work and memory of the network as it runs."""
@@ -177,11 +222,12 @@ class Model:
             self._running, self._network.steps(), self._network.streams(), self.isa, self._threads
         )
 
-    def _predict_sample(self, inputs: dict[str, Any]) -> Outputs:
+    def _sample(self, inputs: dict[str, Any], threads: int) -> tuple[Stream, Any]:
+        """A stream for one sample, and the frames to run through it."""
         sequences = {i.name: inputs[i.name] for i in self._spec.inputs if i.sequence}
         singles = {i.name: inputs[i.name] for i in self._spec.inputs if not i.sequence}
-        stream = self.stream(singles)
-        return stream.predict(next(iter(sequences.values())) if len(sequences) == 1 else sequences)
+        frames = next(iter(sequences.values())) if len(sequences) == 1 else sequences
+        return Stream(self._running, self._network, threads, singles), frames
 
     def _batch(self, inputs: dict[str, Any]) -> int | None:
         """Number of samples, None when the inputs are one sample without a batch axis."""

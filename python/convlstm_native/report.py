@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from convlstm_native.spec import NetworkSpec, weights
 
 if TYPE_CHECKING:
     from convlstm_native.demo import Demo
+    from convlstm_native.model import Model
+    from convlstm_native.profile import Profile
     from convlstm_native.summary import LayerSummary, Summary
     from convlstm_native.verification import Verification
 
@@ -75,6 +79,28 @@ def _shape_text(layer: LayerSummary) -> str:
     return f"(T, {shape})" if layer.sequence else f"({shape})"
 
 
+def kernels_table(summary: Summary) -> Table:
+    """One line a layer: the kernel that runs it, and why that one."""
+    made = table("layer", "kind", "kernel", "why", text=4)
+    for layer in summary.layers:
+        made.add_row(Text(layer.name), layer.kind, layer.kernel, layer.choice or "-")
+    return made
+
+
+def model_lines(path: Path, model: Model) -> list[str]:
+    """Where a model comes from, its inputs and its outputs."""
+    spec = model.spec
+    source = f", written by {spec.source}" if spec.source else ""
+    lines = [f"{path}: {spec.name!r}{source}"]
+    lines += [f"note         {note}" for note in spec.notes]
+    for given in model.inputs:
+        lines.append(f"input        {given.name} {free_shape(given.shape)} {given.dtype}")
+    for info, output in zip(model.outputs, spec.outputs, strict=True):
+        category = f", scores {output.category!r}" if output.category else ""
+        lines.append(f"output       {info.name} {free_shape(info.shape)} {info.dtype}{category}")
+    return lines
+
+
 def summary_lines(spec: NetworkSpec, summary: Summary) -> list[str]:
     """What holds for the network as a whole."""
     read = sum(array.size for node in spec.nodes for array in weights(node.layer))
@@ -93,10 +119,85 @@ def bench_lines(result: BenchResult) -> list[str]:
     return [
         f"{result.ms_per_frame:.3f} ms/frame, {result.frames_per_second:.1f} frames/s",
         f"{result.gflops:.2f} GFLOP/s of direct work ({result.gflop_per_frame:.4g} GFLOP a frame)",
-        f"{result.peak_gflops:.2f} GFLOP/s measured multiply-add peak: ratio {result.ratio:.3f}",
-        f"{result.isa}, {result.threads} thread(s), "
-        f"median of {result.repeats} runs of {result.frames} frames",
+        f"{result.peak_gflops:.2f} GFLOP/s measured multiply-add peak: ratio {result.ratio:.3f} "
+        "of direct work to it",
+        f"{result.barriers_per_frame:.1f} barriers/frame, "
+        f"{result.bytes_per_frame / 1e6:.2f} MB/frame at least",
+        f"{result.threads} thread(s), {_measured(result)}",
     ]
+
+
+def bench_record(results: Sequence[BenchResult], profile: Profile | None) -> dict[str, Any]:
+    """A benchmark as JSON holds it: one run flat, several as a list under ``runs``."""
+    runs = [
+        {
+            **dataclasses.asdict(result),
+            "frames_per_second": result.frames_per_second,
+            "gflops": result.gflops,
+            "ratio": result.ratio,
+        }
+        for result in results
+    ]
+    record: dict[str, Any] = runs[0]
+    if len(runs) > 1:
+        record = {
+            "runs": [{**r, "speed_up": runs[0]["ms_per_frame"] / r["ms_per_frame"]} for r in runs]
+        }
+    if profile is not None:
+        record["layers"] = [dataclasses.asdict(layer) for layer in profile.layers]
+    return record
+
+
+def bench_parts(results: Sequence[BenchResult], profile: Profile | None) -> Iterator[Table | Text]:
+    """A benchmark as people read it: one run in words, several as a table, then the layers."""
+    if len(results) == 1:
+        yield from map(Text, bench_lines(results[0]))
+    else:
+        yield bench_table(results)
+        yield Text(_measured(results[0]))
+    if profile is not None:
+        yield Text()
+        yield profile_table(profile)
+
+
+def _measured(result: BenchResult) -> str:
+    return f"{result.isa}, median of {result.repeats} runs of {result.frames} frames"
+
+
+def bench_table(results: Sequence[BenchResult]) -> Table:
+    """One line a number of threads; ``ratio`` is direct work to the peak of as many threads."""
+    columns = ("speed-up", "GFLOP/s", "peak", "ratio", "barriers/frame", "MB/frame")
+    made = table("threads", "ms/frame", *columns)
+    for result in results:
+        made.add_row(
+            str(result.threads),
+            f"{result.ms_per_frame:.3f}",
+            f"{results[0].ms_per_frame / result.ms_per_frame:.2f}",
+            f"{result.gflops:.2f}",
+            f"{result.peak_gflops:.2f}",
+            f"{result.ratio:.3f}",
+            f"{result.barriers_per_frame:.1f}",
+            f"{result.bytes_per_frame / 1e6:.2f}",
+        )
+    return made
+
+
+def profile_table(profile: Profile) -> Table:
+    """One line a layer and edge: its time in a frame, and how fast it was."""
+    columns = ("ms/frame", "share", "GFLOP/s", "GB/s", "barriers")
+    made = table("layer", "kind", "kernel", *columns, text=3)
+    for layer in profile.layers:
+        made.add_row(
+            Text(layer.name),
+            layer.kind,
+            layer.kernel,
+            f"{layer.ms_per_frame:.4f}",
+            f"{layer.share:.1%}",
+            f"{layer.gflops:.2f}" if layer.gflop else "-",
+            f"{layer.gbps:.2f}",
+            f"{layer.barriers:.1f}",
+        )
+    return made
 
 
 def verify_table(result: Verification) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -131,18 +131,31 @@ class Stream:
         sequence inputs. Returns each output as (T, *shape), or as one tensor where it is a single.
         A new sequence begins; only stateful layers go on from the sequence before.
         """
+        return self.predict_checked(given, lambda: None)
+
+    def predict_checked(self, given: tensors.Frames, check: Callable[[], None]) -> Outputs:
+        """:meth:`predict` that calls ``check`` before each run of frames, and ends when that raises."""
         whole = self._arrays(given)
         if self._ended or self.frames:
             self._begin(keep=True)
         if whole is None:
-            return self._predict_iterable(given)
+            return self._predict_iterable(given, check)
         outputs = self._new_arrays(len(whole[0]))
         done = 0
         for parts in zip(*(tensors.chunks(array) for array in whole), strict=True):
+            check()
             end = done + len(parts[0])
             self._core.push(parts, [output[done:end] for output in outputs])
             done = end
         return self._join(dict(zip(self._live, outputs, strict=True)))
+
+    def profiled(self, given: tensors.Frames) -> list[_core.ProfileEvent]:
+        """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
+        whole = self._arrays(given)
+        self._core.start_profile(len(whole[0]) if whole else tensors.CHUNK_FRAMES)
+        self.reset()
+        self.predict(given)
+        return self._core.profile_events()
 
     def __copy__(self) -> Stream:
         return self.clone()
@@ -222,12 +235,13 @@ class Stream:
             raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
         return arrays
 
-    def _predict_iterable(self, given: Any) -> Outputs:
+    def _predict_iterable(self, given: Any, check: Callable[[], None]) -> Outputs:
         if not isinstance(given, Iterable):
             found = type(given).__name__
             raise InputError(f"frames: expected an array or an iterable, found {found}")
         rows: list[Outputs] = []
         for frame in given:
+            check()
             row = self.push(frame)
             if row is not None:
                 rows.append(row)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convlstm_native import _core
 from convlstm_native.spec import ConvLSTM2D, Dense, NetworkSpec, Node, Value, weights
 
 
@@ -14,6 +16,7 @@ class LayerSummary:
 
     ``flops`` is the direct work a frame, a multiply-add counted as two, whatever the kernel saves.
     ``output_shape`` has no batch and time axes; ``sequence`` says whether there is one a frame.
+    ``choice`` says why this ``kernel``, with the costs compared, and is empty where there was no choice.
     """
 
     name: str
@@ -24,6 +27,7 @@ class LayerSummary:
     flops: int
     state_bytes: int
     kernel: str
+    choice: str
 
 
 @dataclass(frozen=True)
@@ -53,17 +57,17 @@ def direct_flops(node: Node, values: dict[str, Value]) -> int:
 
 def summarize(
     spec: NetworkSpec,
-    steps: list[tuple[str, str, int]],
+    steps: Sequence[_core.Step],
     streams: bool,
     isa: str,
     threads: int,
 ) -> Summary:
-    """Joins the spec with what the engine says of each step: (name, kernel, state bytes)."""
+    """Joins the spec with what the engine says of each step."""
     values = spec.values()
-    engine = {name: (kernel, state) for name, kernel, state in steps}
+    engine = {step.name: step for step in steps}
     layers = []
     for node in spec.nodes:
-        kernel, state = engine.get(node.name, ("view", 0))
+        step = engine.get(node.name)
         value = values[node.outputs[0]]
         layers.append(
             LayerSummary(
@@ -73,8 +77,9 @@ def summarize(
                 sequence=value.sequence,
                 parameters=sum(array.size for array in weights(node.layer)),
                 flops=direct_flops(node, values),
-                state_bytes=state,
-                kernel=kernel,
+                state_bytes=step.state_bytes if step else 0,
+                kernel=step.kernel if step else "view",
+                choice=step.choice if step else "",
             )
         )
     return Summary(

@@ -19,7 +19,7 @@ Frames = ArrayLike | Iterable[Any] | Mapping[str, Any]
 
 _AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.uint8))  # the engine reads these itself
 _CHUNK_BYTES = 1 << 24
-_CHUNK_FRAMES = 64
+CHUNK_FRAMES = 64
 
 
 def is_tensor(value: object) -> bool:
@@ -72,7 +72,7 @@ def chunks(array: Tensor) -> Iterator[Tensor]:
     pages of a memory-mapped file once they are read.
     """
     frame_bytes = max(array[:1].nbytes, 1)
-    count = min(max(_CHUNK_BYTES // frame_bytes, 1), _CHUNK_FRAMES)
+    count = min(max(_CHUNK_BYTES // frame_bytes, 1), CHUNK_FRAMES)
     for start in range(0, len(array), count):
         yield engine_tensor(array[start : start + count])
         _release_pages(array)
