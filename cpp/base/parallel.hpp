@@ -7,9 +7,14 @@
 
 namespace cn {
 
+class Tasks;
+
 namespace detail {
 using RangeFunction = void (*)(void* body, std::size_t part, std::size_t begin, std::size_t end);
 void run_ranges(int threads, std::size_t count, RangeFunction function, void* body);
+using TasksFunction = void (*)(void* body, std::size_t part, Tasks& tasks);
+void run_tasks(int threads, std::size_t count, TasksFunction function, void* body);
+struct TaskRange;
 }  // namespace detail
 
 // Splits 0 <= i < count into at most `threads` runs of neighbours and calls
@@ -32,8 +37,37 @@ void parallel_for(int threads, std::size_t count, Body&& body) {
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
-// How often the calling thread has waited for a team so far: its calls of parallel_for that ran on
-// more than one thread. For profiles, which look at differences.
+// What one thread of parallel_tasks() has to do.
+class Tasks {
+ public:
+  // The next task, mostly the neighbour of the one before; false when all are taken.
+  bool next(std::size_t& task);
+
+ private:
+  friend void detail::run_tasks(int, std::size_t, detail::TasksFunction, void*);
+  Tasks(detail::TaskRange* ranges, std::size_t parts, std::size_t part)
+      : ranges_(ranges), parts_(parts), part_(part) {}
+
+  detail::TaskRange* ranges_;  // of all parts
+  std::size_t parts_, part_;
+};
+
+// For tasks that take long: calls body(part, tasks) on at most `threads` threads. Each starts with
+// a run of neighbours of its own; one that has finished takes half of what is left of another's, so
+// that a thread that the system has put to sleep holds nobody up. Which thread runs a task never
+// changes what is computed for it.
+template <class Body>
+void parallel_tasks(int threads, std::size_t count, Body&& body) {
+  detail::run_tasks(
+      threads, count,
+      [](void* erased, std::size_t part, Tasks& tasks) {
+        (*static_cast<std::remove_reference_t<Body>*>(erased))(part, tasks);
+      },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// How often the calling thread has waited for a team so far: its calls of parallel_for and
+// parallel_tasks that ran on more than one thread. For profiles, which look at differences.
 std::uint64_t barriers();
 
 // True when the build has threads at all.

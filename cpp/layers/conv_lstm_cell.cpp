@@ -44,6 +44,11 @@ ConvAxis col_axis(const ConvLstm2dOptions& o) {
 
 void RowProgress::finished(std::size_t task) {
   const Layout& l = layout_;
+  if (task != next_task_) {
+    first_block_ = (task + l.tasks - 1) / l.tasks;
+    end_ = 0;
+  }
+  next_task_ = task + 1;
   if ((task + 1) % l.tasks != 0 || task / l.tasks < first_block_) return;
   const std::size_t end_place = (task / l.tasks + 1) * l.block;
   if (end_place < l.row_places) return;

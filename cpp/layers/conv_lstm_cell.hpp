@@ -61,18 +61,18 @@ class RowProgress {
     std::size_t block, tasks, pitch, row_places, rows;
     std::size_t rows_at_once;  // of the map in one row of places
   };
-  RowProgress(const Layout& layout, RowSink& sink, std::size_t part, std::size_t first_task)
-      : layout_(layout),
-        sink_(sink),
-        part_(part),
-        first_block_((first_task + layout.tasks - 1) / layout.tasks) {}
+  RowProgress(const Layout& layout, RowSink& sink, std::size_t part)
+      : layout_(layout), sink_(sink), part_(part) {}
 
   void finished(std::size_t task);
 
  private:
   Layout layout_;
   RowSink& sink_;
-  std::size_t part_, first_block_, end_ = 0;
+  std::size_t part_;
+  std::size_t next_task_ = 0;    // behind the last one that was finished
+  std::size_t first_block_ = 0;  // of the tasks without a gap before it
+  std::size_t end_ = 0;          // rows told so far
 };
 
 // Shi et al. 2015 without peepholes, as Keras computes it; kernel_table.hpp has the formula. A

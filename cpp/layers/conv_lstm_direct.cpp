@@ -154,11 +154,11 @@ void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& s
   const int threads = threads_for(exec, operations);
   const FilterSplit split =
       split_filters(filters, chunks, exec.kernels->filters_per_block, threads);
-  const auto tasks = [&](std::size_t part, std::size_t begin, std::size_t end) {
+  const auto run = [&](std::size_t part, Tasks& tasks) {
     RowProgress progress(
-        {kPixelsPerTask, o_.groups * split.runs, pitch_, cols_.output, rows_.output, 1}, sink, part,
-        begin);
-    for (std::size_t task = begin; task < end; ++task) {
+        {kPixelsPerTask, o_.groups * split.runs, pitch_, cols_.output, rows_.output, 1}, sink,
+        part);
+    for (std::size_t task = 0; tasks.next(task);) {
       const std::size_t pixel = task / (o_.groups * split.runs) * kPixelsPerTask;
       const std::size_t group = task / split.runs % o_.groups;
       const std::size_t in_group = task % split.runs * split.step;
@@ -185,7 +185,7 @@ void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& s
       progress.finished(task);
     }
   };
-  parallel_for(threads, chunks * o_.groups * split.runs, tasks);
+  parallel_tasks(threads, chunks * o_.groups * split.runs, run);
   ++state.frames;
 }
 

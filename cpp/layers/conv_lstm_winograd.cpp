@@ -178,23 +178,22 @@ void WinogradCell::step(const Exec& exec, const float* x, State& state, RowSink&
   const std::size_t filters = o_.group_filters(), blocks = places_ / block_;
   const int threads = threads_for(exec, cost(o_, *kernels_));
   const FilterSplit split = split_filters(filters, blocks, 2, threads);
-  parallel_for(threads, blocks * o_.groups * split.runs,
-               [&](std::size_t part, std::size_t begin, std::size_t end) {
-                 run_tasks(exec, part, begin, end, split, state, sink);
-               });
+  parallel_tasks(threads, blocks * o_.groups * split.runs, [&](std::size_t part, Tasks& tasks) {
+    run_tasks(exec, part, tasks, split, state, sink);
+  });
   ++state.frames;
 }
 
-void WinogradCell::run_tasks(const Exec& exec, std::size_t part, std::size_t begin, std::size_t end,
+void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
                              const FilterSplit& split, State& state, RowSink& sink) const {
   float* data = state.data.data();
   const std::size_t filters = o_.group_filters(), channels = o_.input[0] + filters;
   RowProgress progress(
       {block_, o_.groups * split.runs, pitch_, tiles(cols_.output, tile_), rows_.output, tile_},
-      sink, part, begin);
+      sink, part);
   const auto run =
       tile_ == 4 ? kernels_->conv_lstm_winograd_4x4_block : kernels_->conv_lstm_winograd_2x2_block;
-  for (std::size_t task = begin; task < end; ++task) {
+  for (std::size_t task = 0; tasks.next(task);) {
     const std::size_t place = task / (o_.groups * split.runs) * block_;
     const std::size_t group = task / split.runs % o_.groups;
     const std::size_t in_group = task % split.runs * split.step;

@@ -2,6 +2,7 @@
 // takes 144 directly) or 2x2 pixels of a 5x5 kernel (100).
 #pragma once
 
+#include "base/parallel.hpp"
 #include "layers/conv_lstm_cell.hpp"
 
 namespace cn {
@@ -33,8 +34,8 @@ class WinogradCell : public ConvLstmCell {
   void make_mask();
   void transform_weights(const ConvLstmWeights& weights);
   void pack_frame(const Exec& exec, const float* x, float* planes) const;
-  void run_tasks(const Exec& exec, std::size_t part, std::size_t begin, std::size_t end,
-                 const FilterSplit& split, State& state, RowSink& sink) const;
+  void run_tasks(const Exec& exec, std::size_t part, Tasks& tasks, const FilterSplit& split,
+                 State& state, RowSink& sink) const;
 
   std::size_t pixels() const { return tile_ * tile_; }
   std::size_t channel_floats() const { return pixels() * plane_; }
