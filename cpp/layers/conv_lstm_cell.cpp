@@ -77,17 +77,21 @@ std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
 }
 
 std::string explain_cell(const ConvLstm2dOptions& o, const KernelTable& kernels) {
-  const std::string direct = millions(DirectCell::cost(o));
-  const auto winograd_cost = [&] { return millions(WinogradCell::cost(o, kernels)); };
+  const std::string direct = millions(DirectCell::cost(o)) + " Mops a frame";
+  const std::string name = WinogradCell::name_for(o);
+  const auto winograd_cost = [&] {
+    return millions(WinogradCell::cost(o, kernels)) + " Mops a frame";
+  };
   switch (winograd(o, kernels)) {
     case Cell::not_wanted:
-      return "direct: " + direct + " Mops a frame, nothing else was allowed";
+      return "direct: " + direct + ", nothing else was allowed";
     case Cell::does_not_fit:
-      return "direct: " + direct + " Mops a frame, winograd 4x4 does not fit";
+      return "direct: " + direct +
+             ", winograd is for 3x3 and 5x5 kernels with stride and dilation 1";
     case Cell::dearer:
-      return "direct: " + direct + " against winograd 4x4 " + winograd_cost() + " (Mops a frame)";
+      return "direct: " + direct + " against " + name + ": " + winograd_cost();
     case Cell::cheaper:
-      return "winograd 4x4: " + winograd_cost() + " against direct " + direct + " (Mops a frame)";
+      return name + ": " + winograd_cost() + " against direct: " + direct;
   }
   return "";
 }

@@ -14,7 +14,8 @@ class DirectCell : public ConvLstmCell {
  public:
   DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& weights);
 
-  // Multiply-adds of a step on single floats, gaps included.
+  // Time of a step on one thread, in multiply-adds of single floats that take as long at the peak
+  // rate; gaps included.
   static double cost(const ConvLstm2dOptions& options);
 
   void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;

@@ -71,11 +71,13 @@ bool WinogradCell::fits(const ConvLstm2dOptions& o, const KernelTable& kernels) 
 
 double WinogradCell::cost(const ConvLstm2dOptions& o, const KernelTable& kernels) {
   const auto channels = static_cast<double>(o.input[0] + o.group_filters());
-  const auto sums = static_cast<double>(kGates * o.filters);
-  const auto groups = static_cast<double>(o.groups);
-  // Operations of a tile: 144 for the input transform of a channel, 120 for the output transform of
-  // a sum. Measured on AVX2: loads and stores make a transform cost some three times that.
-  const double tile = 36.0 * channels * sums + 3.0 * (144.0 * channels * groups + 120.0 * sums);
+  const auto filters = static_cast<double>(o.filters), groups = static_cast<double>(o.groups);
+  // Of a tile, measured on AVX2 and counted in multiply-adds that would take as long: products, the
+  // input transform of a channel, output transforms and gates of a filter (of 16 pixels or 4).
+  constexpr double kProduct = 1.05, kInput = 230.0;
+  const double output = tile_of(o.kernel_size.rows) == 4 ? 1700.0 : 700.0;
+  const double tile = kProduct * kProducts * channels * kGates * filters +
+                      kInput * channels * groups + output * filters;
   return tile * static_cast<double>(places_of(o, kernels.tiles_per_block));
 }
 

@@ -17,8 +17,7 @@ class WinogradCell : public ConvLstmCell {
 
   // True for 3x3 and 5x5 kernels with stride and dilation 1, where these kernels have the step.
   static bool fits(const ConvLstm2dOptions& options, const KernelTable& kernels);
-  // What DirectCell::cost counts, for these kernels: products, transforms, and what measuring
-  // showed them to take beyond that.
+  // What DirectCell::cost counts, for these kernels.
   static double cost(const ConvLstm2dOptions& options, const KernelTable& kernels);
 
   void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
@@ -28,7 +27,10 @@ class WinogradCell : public ConvLstmCell {
                 bool next) const override;
   void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                  const float* from) const override;
-  std::string name() const override { return tile_ == 4 ? "winograd 4x4" : "winograd 2x2"; }
+  std::string name() const override { return name_for(o_); }
+  static std::string name_for(const ConvLstm2dOptions& options) {
+    return options.kernel_size.rows == 3 ? "winograd 4x4" : "winograd 2x2";
+  }
 
  private:
   void make_mask();

@@ -15,35 +15,35 @@ template <class V, std::size_t F, std::size_t P>
 struct GateSums {
   V z[F][kGates][P];
 
-  inline void start(const float* bias) {
-    for (std::size_t f = 0; f < F; ++f) {
-      for (std::size_t g = 0; g < kGates; ++g) {
-        for (std::size_t p = 0; p < P; ++p) z[f][g][p] = V::broadcast(bias[f * kGates + g]);
-      }
-    }
+  CN_INLINE void start(const float* bias) {
+    unroll<F>([&](auto f) CN_LAMBDA {
+      unroll<kGates>([&](auto g) CN_LAMBDA {
+        unroll<P>([&](auto p) CN_LAMBDA { z[f][g][p] = V::broadcast(bias[f * kGates + g]); });
+      });
+    });
   }
 
   // `filter_stride` floats lie between the weights of one filter and those of the next.
-  inline void add(const float* source, const std::ptrdiff_t* offsets, std::size_t taps,
-                  const float* weights, std::size_t filter_stride) {
+  CN_INLINE void add(const float* source, const std::ptrdiff_t* offsets, std::size_t taps,
+                     const float* weights, std::size_t filter_stride) {
+#pragma GCC unroll 1
     for (std::size_t k = 0; k < taps; ++k) {
       const float* at = source + offsets[k];
       V x[P];
-      for (std::size_t p = 0; p < P; ++p) x[p] = V::load(at + p * V::width);
-      for (std::size_t f = 0; f < F; ++f) {
-        const float* w = weights + f * filter_stride + k * kGates;
-        for (std::size_t g = 0; g < kGates; ++g) {
-          const V weight = V::broadcast(w[g]);
-          for (std::size_t p = 0; p < P; ++p) z[f][g][p] = V::fma(weight, x[p], z[f][g][p]);
-        }
-      }
+      unroll<P>([&](auto p) CN_LAMBDA { x[p] = V::load_once(at + p * V::width); });
+      unroll<F>([&](auto f) CN_LAMBDA {
+        unroll<kGates>([&](auto g) CN_LAMBDA {
+          const V weight = V::broadcast(weights[f * filter_stride + k * kGates + g]);
+          unroll<P>([&](auto p) CN_LAMBDA { z[f][g][p] = V::fma(weight, x[p], z[f][g][p]); });
+        });
+      });
     }
   }
 };
 
 template <class V, std::size_t F, std::size_t P, class Act, class Rec>
-inline void conv_lstm_tile(const ConvLstmBlock& block, Act act, Rec rec, std::size_t filter,
-                           std::size_t pixel) {
+CN_INLINE void conv_lstm_tile(const ConvLstmBlock& block, Act act, Rec rec, std::size_t filter,
+                              std::size_t pixel) {
   const std::size_t filter_stride = (block.x_taps + block.h_taps) * kGates;
   const float* weights = block.weights + filter * filter_stride;
   GateSums<V, F, P> sums;
@@ -51,21 +51,18 @@ inline void conv_lstm_tile(const ConvLstmBlock& block, Act act, Rec rec, std::si
   sums.add(block.x + pixel, block.x_offsets, block.x_taps, weights, filter_stride);
   sums.add(block.h + pixel, block.h_offsets, block.h_taps, weights + block.x_taps * kGates,
            filter_stride);
-  for (std::size_t f = 0; f < F; ++f) {
+  unroll<F>([&](auto f) CN_LAMBDA {
     float* c = block.c + (filter + f) * block.c_stride + pixel;
     float* h = block.h_out + (filter + f) * block.h_stride + pixel;
     V state[P], out[P];
-    for (std::size_t p = 0; p < P; ++p) state[p] = V::load(c + p * V::width);
-    const auto load = [&](std::size_t gate, V(&to)[P]) {
-      for (std::size_t p = 0; p < P; ++p) to[p] = sums.z[f][gate][p];
-    };
-    update_cell(act, rec, load, state, out);
-    for (std::size_t p = 0; p < P; ++p) {
+    unroll<P>([&](auto p) CN_LAMBDA { state[p] = V::load(c + p * V::width); });
+    update_cell(act, rec, sums.z[f], state, out);
+    unroll<P>([&](auto p) CN_LAMBDA {
       const std::uint32_t* mask = block.mask + pixel + p * V::width;
       V::keep(mask, state[p]).store(c + p * V::width);
       V::keep(mask, out[p]).store(h + p * V::width);
-    }
-  }
+    });
+  });
 }
 
 // Filters outside, pixels inside: the weights of F filters stay in L1 while the block's

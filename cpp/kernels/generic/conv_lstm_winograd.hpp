@@ -277,7 +277,8 @@ class Prefetcher {
       }
       constexpr std::size_t kLine = 16;  // floats
       const float* c = b_.c + filter * kPixels * Lanes;
-      for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine) __builtin_prefetch(c + at);
+      for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine)
+        __builtin_prefetch(c + at);
     }
     // Planes of the next block, in the lowest row of tiles that it reads.
     const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
@@ -302,7 +303,7 @@ class Prefetcher {
 };
 
 // Filters that share each slab of V while it is in L1.
-inline constexpr std::size_t kFiltersAtOnce = 2;
+inline constexpr std::size_t kFiltersAtOnce = 8;
 
 template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
 void winograd_filters(const WinogradBlock& b, Act act, Rec rec) {
