@@ -122,7 +122,7 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise InputError(
-            "expected onnxruntime, to compare with: pip install 'convlstm-native[bench]'"
+            "expected onnxruntime, to compare with: pip install 'convlstm-native[verify]'"
         ) from error
     return onnxruntime
 
