@@ -66,6 +66,13 @@ struct WinogradBlock {
   float* c;      // [filter][T * T pixels][tiles_per_block]; updated in place
   float* h_out;  // planes of the next h, laid out as h
   std::size_t filters;
+  // With T = 4, where `pooled` is not null, the largest of each 2x2 pixels of scale * h + shift,
+  // too: [filter][2x2 pixels of the tile][pooled_plane].
+  float* pooled;
+  std::size_t pooled_plane;
+  const float* scale;  // [16 pixels][norm_step] at the first place, or with norm_step 0 [filter];
+  const float* shift;  // null: y = h
+  std::size_t norm_step;
   float* v;  // scratch, 36 * channels * tiles_per_block floats
   Activation activation;
   Activation recurrent_activation;

@@ -84,6 +84,10 @@ void ConvLstm2d::write_row(const Exec& exec, const State& state, bool next, std:
                            std::size_t filter, std::size_t row, float* out) const {
   const Size3& frame = writer_.output();
   float* to = out + (filter * frame[1] + row) * frame[2];
+  if (cell_->pools()) {
+    cell_->read_pooled_row(state, filter, row, to);
+    return;
+  }
   if (writer_.plain()) {
     cell_->read_row(state, ConvLstmCell::kH, filter, row, to, next);
     return;

@@ -61,7 +61,7 @@ void RowProgress::finished(std::size_t task) {
 }
 
 FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads) {
-  const std::size_t wanted = 8 * static_cast<std::size_t>(threads);
+  const std::size_t wanted = 4 * static_cast<std::size_t>(threads);
   const std::size_t split = std::min((wanted + chunks - 1) / chunks, (filters - 1) / least + 1);
   const std::size_t step = round_up((filters + split - 1) / split, least);
   return {step, (filters + step - 1) / step};

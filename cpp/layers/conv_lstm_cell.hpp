@@ -94,6 +94,10 @@ class ConvLstmCell {
   // for the h that it writes.
   virtual void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
                         float* to, bool next = false) const = 0;
+  // True where the cell itself normalizes and pools; then rows of the frame come from here alone.
+  virtual bool pools() const { return false; }
+  virtual void read_pooled_row(const State&, std::size_t /*filter*/, std::size_t /*row*/,
+                               float* /*to*/) const {}
   virtual void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                          const float* from) const = 0;
 

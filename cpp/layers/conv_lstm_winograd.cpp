@@ -58,6 +58,13 @@ std::size_t places_of(const ConvLstm2dOptions& o, std::size_t block) {
   return round_up(checked_mul(rows, pitch_of(o, col_axis(o))), block);
 }
 
+// True where every window of the pool lies in one tile.
+bool pools_in_tiles(const ConvLstm2dOptions& o, const ConvAxis& rows, const ConvAxis& cols) {
+  const Size3 two{1, 2, 2};
+  return o.pool && o.pool->window == two && o.pool->strides == two &&
+         tile_of(o.kernel_size.rows) == 4 && rows.output % 2 == 0 && cols.output % 2 == 0;
+}
+
 }  // namespace
 
 bool WinogradCell::fits(const ConvLstm2dOptions& o, const KernelTable& kernels) {
@@ -92,11 +99,13 @@ WinogradCell::WinogradCell(const ConvLstm2dOptions& options, const KernelTable& 
       pitch_(pitch_of(options, cols_)),
       places_(places_of(options, block_)),
       front_(round_up(pitch_ + 1, kAlignedFloats)),
-      plane_(round_up(front_ + places_ + pitch_ + 1, kAlignedFloats)) {
+      plane_(round_up(front_ + places_ + pitch_ + 1, kAlignedFloats)),
+      pools_(pools_in_tiles(options, rows_, cols_)) {
   // An odd number of cache lines: the planes of a channel do not fall on the same sets.
   if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
   state_floats();  // throws where offsets would not fit
   make_mask();
+  if (pools_ && o_.norm) make_norm();
   transform_weights(weights);
 }
 
@@ -116,6 +125,25 @@ void WinogradCell::make_mask() {
                            first + static_cast<std::ptrdiff_t>(block_);
     }
     whole_.push_back(whole ? 1 : 0);
+  }
+}
+
+void WinogradCell::make_norm() {
+  const Norm& norm = *o_.norm;
+  if (norm.axis == 0) {
+    norm_ = Buffer(2 * o_.filters);
+    std::copy_n(norm.scale.data(), o_.filters, norm_.data());
+    std::copy_n(norm.shift.data(), o_.filters, norm_.data() + o_.filters);
+    return;
+  }
+  norm_ = Buffer(checked_mul(2 * pixels(), places_));
+  for (std::size_t y = 0; y < rows_.output; ++y) {
+    for (std::size_t x = 0; x < cols_.output; ++x) {
+      const std::size_t pixel = y % tile_ * tile_ + x % tile_, index = norm.axis == 1 ? y : x;
+      float* to = norm_.data() + pixel * places_ + y / tile_ * pitch_ + x / tile_;
+      to[0] = norm.scale[index];
+      to[pixels() * places_] = norm.shift[index];
+    }
   }
 }
 
@@ -142,7 +170,10 @@ void WinogradCell::transform_weights(const ConvLstmWeights& w) {
 std::size_t WinogradCell::state_floats() const {
   const std::size_t channels = checked_add(o_.input[0], 2 * o_.filters);
   const std::size_t planes = checked_mul(channels, checked_mul(pixels(), plane_));
-  return checked_add(planes, checked_mul(o_.filters, checked_mul(pixels(), places_)));
+  const std::size_t c = checked_mul(o_.filters, checked_mul(pixels(), places_));
+  // Behind the pooled pixels a vector of places that are read but not used.
+  const std::size_t pooled = pools_ ? c / 4 + 16 : 0;
+  return checked_add(planes, checked_add(c, pooled));
 }
 
 std::size_t WinogradCell::scratch_floats() const {
@@ -214,6 +245,16 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
     block.c = data + c_start() + (place * o_.filters + filter * block_) * pixels();
     block.h_out = data + h_start(false, state) + filter * channel_floats() + front_ + place;
     block.filters = std::min(split.step, filters - in_group);
+    if (pools_) {
+      block.pooled = data + pooled_start() + filter * 4 * places_ + place;
+      block.pooled_plane = places_;
+    }
+    if (norm_.size() != 0) {
+      const bool by_place = o_.norm->axis != 0;
+      block.norm_step = by_place ? places_ : 0;
+      block.scale = norm_.data() + (by_place ? place : filter);
+      block.shift = block.scale + norm_.size() / 2;
+    }
     block.v = exec.scratch_of(part);
     block.activation = o_.activation;
     block.recurrent_activation = o_.recurrent_activation;
@@ -244,6 +285,13 @@ void WinogradCell::read_row(const State& state, Part part, std::size_t filter, s
   for (std::size_t col = 0; col < cols_.output; ++col) {
     to[col] = data[at(state, part, filter, row, col)];
   }
+}
+
+void WinogradCell::read_pooled_row(const State& state, std::size_t filter, std::size_t row,
+                                   float* to) const {
+  const float* planes =
+      state.data.data() + pooled_start() + (filter * 4 + row % 2 * 2) * places_ + row / 2 * pitch_;
+  kernels_->join_phases(2, planes, places_, cols_.output / 2, to);
 }
 
 void WinogradCell::write_row(State& state, Part part, std::size_t filter, std::size_t row,

@@ -9,7 +9,8 @@ namespace cn {
 
 // The state holds x, two sets of h (read one, write the other, swap) and c. x and h are in the
 // tile-planar layout of kernel_table.hpp; c, which only its own block reads, lies block by block:
-// [block][filter][pixels of a tile][places of a block].
+// [block][filter][pixels of a tile][places of a block]. Where the cell pools, the newest pooled
+// pixels follow: [filter][2x2 pixels of a tile][places].
 class WinogradCell : public ConvLstmCell {
  public:
   WinogradCell(const ConvLstm2dOptions& options, const KernelTable& kernels,
@@ -25,6 +26,9 @@ class WinogradCell : public ConvLstmCell {
   std::size_t scratch_floats() const override;
   void read_row(const State& state, Part part, std::size_t filter, std::size_t row, float* to,
                 bool next) const override;
+  bool pools() const override { return pools_; }
+  void read_pooled_row(const State& state, std::size_t filter, std::size_t row,
+                       float* to) const override;
   void write_row(State& state, Part part, std::size_t filter, std::size_t row,
                  const float* from) const override;
   std::string name() const override { return name_for(o_); }
@@ -34,6 +38,7 @@ class WinogradCell : public ConvLstmCell {
 
  private:
   void make_mask();
+  void make_norm();
   void transform_weights(const ConvLstmWeights& weights);
   void pack_frame(const Exec& exec, const float* x, float* planes) const;
   void run_tasks(const Exec& exec, std::size_t part, Tasks& tasks, const FilterSplit& split,
@@ -43,6 +48,7 @@ class WinogradCell : public ConvLstmCell {
   std::size_t channel_floats() const { return pixels() * plane_; }
   std::size_t h_start(bool newest, const State& state) const;
   std::size_t c_start() const;
+  std::size_t pooled_start() const { return c_start() + o_.filters * pixels() * places_; }
   // Where a pixel of the newest h, or of c, lies.
   std::size_t at(const State& state, Part part, std::size_t filter, std::size_t row,
                  std::size_t col, bool next = false) const;
@@ -59,6 +65,8 @@ class WinogradCell : public ConvLstmCell {
   Buffer weights_;                   // as WinogradBlock::weights
   Buffer bias_;                      // [filter][4 gates]
   std::vector<std::uint32_t> mask_;  // [pixels of a tile][places]
+  bool pools_;                       // 2x2 pixels of a tile at a time, as they are computed
+  Buffer norm_;                      // scale, then shift: [16 pixels][places] each, or [filter]
   std::vector<char> whole_;          // of each block: 1 where the mask keeps all of it
 };
 

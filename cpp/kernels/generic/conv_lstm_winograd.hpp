@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include "kernels/generic/cell.hpp"
+#include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/winograd.hpp"
 #include "kernels/kernel_table.hpp"
 
@@ -256,6 +257,29 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
   }
 }
 
+// Largest of 2x2 pixels of the normalized h of one filter, which has just been written.
+template <class V, std::size_t P>
+CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter) {
+  const float* h = b.h_out + filter * 16 * b.plane;
+  float* to = b.pooled + filter * 4 * b.pooled_plane;
+  const bool by_place = b.norm_step != 0;
+  for (std::size_t place = 0; place < P * V::width; place += V::width) {
+    for (std::size_t half = 0; half < 4; ++half) {
+      const std::size_t corner = half / 2 * 8 + half % 2 * 2;  // pixel of the tile
+      const auto value = [&](std::size_t pixel) CN_LAMBDA {
+        const V x = V::load(h + pixel * b.plane + place);
+        if (b.scale == nullptr) return x;
+        const std::size_t at = pixel * b.norm_step + place;
+        return by_place ? V::fma(V::load(b.scale + at), x, V::load(b.shift + at))
+                        : V::fma(V::broadcast(b.scale[filter]), x, V::broadcast(b.shift[filter]));
+      };
+      const V upper = keep_max(value(corner), value(corner + 1));
+      const V lower = keep_max(value(corner + 4), value(corner + 5));
+      keep_max(upper, lower).store(to + half * b.pooled_plane + place);
+    }
+  }
+}
+
 // Asks for what comes next while the products keep the core busy: planes are too many streams for
 // the hardware to follow. Each column of each filter takes its share.
 template <std::size_t Lanes, std::size_t Tile>
@@ -342,6 +366,9 @@ void winograd_filters(const WinogradBlock& b, Act act, Rec rec) {
       winograd_horizontal<V, P, Tile>(sums[f], b.bias + filter * kGates, z);
       winograd_cells<V, P, Tile>(b, act, rec, z, b.c + filter * Tile * Tile * kLanes,
                                  b.h_out + filter * Tile * Tile * b.plane);
+      if constexpr (Tile == 4) {
+        if (b.pooled != nullptr) winograd_pool<V, P>(b, filter);
+      }
     }
   }
 }
