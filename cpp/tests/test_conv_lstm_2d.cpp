@@ -156,7 +156,7 @@ void check_geometries() {
   o.same = true;
   check_geometry(o, 7);
   check_geometry(options({4, 1, 1}, 7, {1, 1}), 8);
-  for (const std::size_t cols : {20, 21, 61}) {
+  for (const std::size_t cols : {20U, 21U, 61U}) {
     o = options({3, 19, cols}, 3, {5, 5});
     check_geometry(o, 12);
     o.same = true;

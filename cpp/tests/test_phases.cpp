@@ -47,7 +47,7 @@ int main() {
   using namespace cn::test;
   for (const std::string& isa : cn::available_isas()) {
     const cn::KernelTable& table = cn::select_kernels(isa);
-    for (const std::size_t phases : {2, 4}) {
+    for (const std::size_t phases : {2U, 4U}) {
       for (std::size_t cols = 1; cols <= kMostCols; ++cols) {
         for (std::size_t first = 0; first <= 9; ++first) {
           check_join(table, phases, cols, first);
