@@ -5,9 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 
+import convlstm_native as cn
+import numpy as np
 import pytest
+from convlstm_native.spec import Input, NetworkSpec, Node, Output
+from strategies import conv_lstm
 
 MEGABYTE = 1 << 20
 
@@ -86,3 +91,35 @@ def test_memory_mapped_file_is_never_held_whole(tmp_path: Path, samples: int) ->
     frames = 400
     growth, _, _ = run(tmp_path, frames, mapped=True, samples=samples)
     assert growth < frames * 3 * 400 * 400 / 3
+
+
+def traced_peak(model: cn.Model, x: np.ndarray) -> int:
+    """What Python and NumPy hold at most while the model runs, beyond what they held before."""
+    tracemalloc.start()
+    try:
+        model.predict(x)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_arrays_are_never_converted_whole(data_format: str, tmp_path: Path) -> None:
+    """What the engine reads is not copied at all, other types 64 frames at a time."""
+    frames, size = 300, 100
+    shape = (3, size, size) if data_format == "channels_first" else (size, size, 3)
+    cell = conv_lstm(
+        np.random.default_rng(0), 3, 1, (1, 1), strides=(10, 10), data_format=data_format
+    )
+    node = Node("cell", cell, ("x",), ("y",))
+    model = cn.Model(NetworkSpec("cell", (Input("x", shape),), (node,), (Output("y", "y"),)))
+    path = tmp_path / "frames.npy"
+    pixels = np.random.default_rng(0).integers(256, size=(2, frames, *shape), dtype=np.uint8)
+    np.save(path, pixels)
+    frame = 3 * size * size * 4  # bytes, as float32
+    for x in (pixels[0], pixels[0, :, ::-1], pixels[:, :40], np.load(path, mmap_mode="r")[1]):
+        assert traced_peak(model, x) < frame
+    assert traced_peak(model, pixels[0, :100].astype(np.float32)) < frame
+    for other in (np.float16, np.float64):
+        # One run of frames is read while the next is made.
+        assert traced_peak(model, pixels[0].astype(other)) < 2.2 * 64 * frame

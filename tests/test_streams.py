@@ -206,6 +206,25 @@ def test_threads_are_checked(threads: Any) -> None:
             call()
 
 
+def test_inputs_of_unlike_sizes_run_in_step() -> None:
+    """Frames of 1 MB and of 24 bytes: as many of each in every run."""
+    large, small = (1, 1000, 1000), (6,)
+    nodes = (
+        Node("pool", MaxPooling(large, large, "same"), ("x",), ("a",)),
+        Node("squash", Activation(Function("tanh")), ("y",), ("b",)),
+    )
+    outputs = (Output("a", "a"), Output("b", "b"))
+    model = cn.Model(NetworkSpec("two", (Input("x", large), Input("y", small)), nodes, outputs))
+    random = np.random.default_rng(0)
+    given = {
+        "x": random.integers(256, size=(70, *large), dtype=np.uint8),
+        "y": random.standard_normal((70, *small)).astype(np.float32),
+    }
+    found = model.predict(given)
+    np.testing.assert_array_equal(found["a"].ravel(), given["x"].max((1, 2, 3)))
+    np.testing.assert_allclose(found["b"], np.tanh(given["y"]), atol=1e-6)
+
+
 def one_layer(layer: Any, shape: tuple[int, ...]) -> NetworkSpec:
     node = Node("only", layer, ("x",), ("y",))
     return NetworkSpec("one", (Input("x", shape),), (node,), (Output("y", "y"),))

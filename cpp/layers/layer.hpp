@@ -35,8 +35,9 @@ inline int threads_for(const Exec& exec, double operations) {
 // What a layer remembers from frame to frame, in one stream.
 struct State {
   Buffer data;
-  std::int64_t frames = 0;    // processed since the state was zero or imported
-  std::vector<char> written = {};  // of the newest frame: 1 for each row that has left for the output
+  std::int64_t frames = 0;  // processed since the state was zero or imported
+  std::vector<char> written =
+      {};  // of the newest frame: 1 for each row that has left for the output
 };
 
 // A part of the state that users may read and set, such as h and c.

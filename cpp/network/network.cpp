@@ -7,6 +7,22 @@
 
 namespace cn {
 
+Port::Port(std::string port_name, ValueId port_value, Shape outside,
+           std::vector<std::size_t> axes_inside)
+    : name(std::move(port_name)),
+      value(port_value),
+      shape(std::move(outside)),
+      order(std::move(axes_inside)),
+      rows(1),
+      cols(order.empty() ? 1 : shape.at(order.back())),
+      dense(shape.size()) {
+  rows = element_count(shape) / cols;
+  std::size_t stride = 1;
+  for (std::size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) {
+    dense[axis] = static_cast<std::ptrdiff_t>(stride);
+  }
+}
+
 ValueId Network::add_value(const Shape& shape, bool sequence, int phase) {
   for (const std::size_t length : shape) {
     if (length == 0) {
@@ -29,7 +45,7 @@ ValueId Network::add_input(const std::string& name, const Shape& shape,
   Shape inside;
   for (const std::size_t axis : order) inside.push_back(shape.at(axis));
   const ValueId id = add_value(inside, sequence, sequence ? 0 : -1);
-  inputs_.push_back({name, id, shape, order});
+  inputs_.emplace_back(name, id, shape, order);
   return id;
 }
 
@@ -65,7 +81,7 @@ void Network::add_output(const std::string& name, ValueId id,
   const Value& shown = value(id);
   Shape outside(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) outside.at(order[i]) = shown.shape.at(i);
-  outputs_.push_back({name, id, outside, order});
+  outputs_.emplace_back(name, id, outside, order);
 }
 
 Network::Added Network::add_layer(NewLayer layer) {

@@ -52,10 +52,15 @@ struct Phase {
 // A tensor that crosses the network's edge: its axes there, in the order of the model file,
 // and which of them each axis inside is.
 struct Port {
+  Port(std::string name, ValueId value, Shape shape, std::vector<std::size_t> order);
+
   std::string name;
   ValueId value;
   Shape shape;
   std::vector<std::size_t> order;
+  // Of the tensor inside, as rows of its last axis.
+  std::size_t rows, cols;
+  std::vector<std::ptrdiff_t> dense;  // strides of a dense tensor outside, in elements
 };
 
 class Network {

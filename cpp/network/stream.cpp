@@ -121,7 +121,8 @@ void Stream::push(const std::vector<TensorView>& frame) {
   ++frames_;
 }
 
-// Keeps the frames of this phase that a later one will play.
+// Keeps the frames of this phase that a later one will play: what is kept grows with the frames,
+// and is all that takes memory from the heap after the first one.
 void Stream::record(int phase) {
   for (std::size_t i = 0; i < records_.size(); ++i) {
     const ValueId from = network_->replays()[i].from;

@@ -37,56 +37,41 @@ std::int32_t import_row(const std::byte* from, std::ptrdiff_t stride, std::size_
   return copy_row<T>(from, stride, count, to);
 }
 
-// Shape of the port inside, as rows of the last axis.
-struct Rows {
-  Shape shape;
-  std::size_t cols, count;
-};
-
-Rows rows_of(const Port& port) {
-  Shape shape;
-  for (const std::size_t axis : port.order) shape.push_back(port.shape[axis]);
-  if (shape.empty()) shape.push_back(1);
-  const std::size_t cols = shape.back();
-  return {shape, cols, element_count(shape) / cols};
-}
-
-// Offset of a row, given the stride of each axis inside.
-template <class Stride>
-Stride row_offset(const Shape& shape, const std::vector<Stride>& strides, std::size_t row) {
-  Stride offset{0};
-  for (std::size_t axis = shape.size() - 1; axis-- > 0;) {
-    offset += static_cast<Stride>(row % shape[axis]) * strides[axis];
-    row /= shape[axis];
+// Offset of a row inside, given the strides of the axes outside.
+std::ptrdiff_t row_offset(const Port& port, const std::vector<std::ptrdiff_t>& strides,
+                          std::size_t row) {
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = port.order.size(); i-- > 1;) {
+    const std::size_t axis = port.order[i - 1];
+    offset += static_cast<std::ptrdiff_t>(row % port.shape[axis]) * strides[axis];
+    row /= port.shape[axis];
   }
   return offset;
 }
 
-template <class Stride>
-std::vector<Stride> reorder(const std::vector<Stride>& strides,
-                            const std::vector<std::size_t>& order) {
-  std::vector<Stride> inside;
-  for (const std::size_t axis : order) inside.push_back(strides[axis]);
-  if (inside.empty()) inside.push_back(1);
-  return inside;
+// Stride of the elements of a row inside.
+std::ptrdiff_t col_stride(const Port& port, const std::vector<std::ptrdiff_t>& strides) {
+  return port.order.empty() ? 1 : strides[port.order.back()];
+}
+
+int threads_of(const Exec& exec, const Port& port) {
+  return threads_for(exec, static_cast<double>(port.rows) * static_cast<double>(port.cols));
 }
 
 }  // namespace
 
 bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, float* to) {
-  const Rows rows = rows_of(port);
-  const std::vector<std::ptrdiff_t> strides = reorder(from.strides, port.order);
+  const std::ptrdiff_t stride = col_stride(port, from.strides);
   const auto* data = static_cast<const std::byte*>(from.data);
   std::atomic<bool> finite{true};
-  const int threads = threads_for(exec, static_cast<double>(rows.count * rows.cols));
-  parallel_for(threads, rows.count, [&](std::size_t begin, std::size_t end) {
+  parallel_for(threads_of(exec, port), port.rows, [&](std::size_t begin, std::size_t end) {
     std::int32_t largest = 0;
     for (std::size_t row = begin; row < end; ++row) {
-      const std::byte* at = data + row_offset(rows.shape, strides, row);
-      float* out = to + row * rows.cols;
+      const std::byte* at = data + row_offset(port, from.strides, row);
+      float* out = to + row * port.cols;
       largest = std::max(largest, from.dtype == DType::uint8
-                                      ? import_row<std::uint8_t>(at, strides.back(), rows.cols, out)
-                                      : import_row<float>(at, strides.back(), rows.cols, out));
+                                      ? import_row<std::uint8_t>(at, stride, port.cols, out)
+                                      : import_row<float>(at, stride, port.cols, out));
     }
     if (largest >= kInfinityBits) finite.store(false, std::memory_order_relaxed);
   });
@@ -94,19 +79,14 @@ bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, f
 }
 
 void export_tensor(const Exec& exec, const Port& port, const float* from, float* to) {
-  const Rows rows = rows_of(port);
-  std::vector<std::size_t> outside(port.shape.size());
-  std::size_t stride = 1;
-  for (std::size_t axis = outside.size(); axis-- > 0; stride *= port.shape[axis]) {
-    outside[axis] = stride;
-  }
-  const std::vector<std::size_t> strides = reorder(outside, port.order);
-  const int threads = threads_for(exec, static_cast<double>(rows.count * rows.cols));
-  parallel_for(threads, rows.count, [&](std::size_t begin, std::size_t end) {
+  const std::ptrdiff_t stride = col_stride(port, port.dense);
+  parallel_for(threads_of(exec, port), port.rows, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
-      float* out = to + row_offset(rows.shape, strides, row);
-      const float* in = from + row * rows.cols;
-      for (std::size_t i = 0; i < rows.cols; ++i) out[i * strides.back()] = in[i];
+      float* out = to + row_offset(port, port.dense, row);
+      const float* in = from + row * port.cols;
+      for (std::size_t i = 0; i < port.cols; ++i) {
+        out[static_cast<std::ptrdiff_t>(i) * stride] = in[i];
+      }
     }
   });
 }

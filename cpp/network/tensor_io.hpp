@@ -19,7 +19,7 @@ struct TensorView {
 };
 
 // Reads a tensor into the engine's axis order as float32. Returns false when a number in it is
-// infinite or not a number.
+// infinite or not a number. Neither function touches the heap.
 bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, float* to);
 
 // Writes a tensor of the engine to a dense one in the order of the model file.

@@ -237,7 +237,7 @@ def _open_array(path: Path, form: FrameFormat) -> NDArray[Any]:
 
 
 def _array_frames(path: Path, form: FrameFormat) -> Generator[Frame, None, None]:
-    runs = chunks(_open_array(path, form))
+    runs = (run for (run,) in chunks([_open_array(path, form)]))
     for index, frame in enumerate(itertools.chain.from_iterable(runs)):
         with _at_frame(index):
             pixels = form.from_array(frame)

@@ -142,7 +142,7 @@ class Stream:
             return self._predict_iterable(given, check)
         outputs = self._new_arrays(len(whole[0]))
         done = 0
-        for parts in zip(*(tensors.chunks(array) for array in whole), strict=True):
+        for parts in tensors.chunks(whole):
             check()
             end = done + len(parts[0])
             self._core.push(parts, [output[done:end] for output in outputs])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,17 +65,18 @@ def check_finite(array: Tensor, where: str) -> None:
         raise InputError(f"{where}: expected finite numbers, found NaN or infinity")
 
 
-def chunks(array: Tensor) -> Iterator[Tensor]:
-    """``array`` (T, *shape) in runs of frames for the engine, at most 16 MB or 64 frames each.
+def chunks(arrays: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """``arrays``, each (T, *shape), in runs of frames for the engine, at most 16 MB or 64 frames each.
 
     Small runs keep a conversion from copying everything, let Ctrl-C through, and let go of the
     pages of a memory-mapped file once they are read.
     """
-    frame_bytes = max(array[:1].nbytes, 1)
+    frame_bytes = max(sum(array[:1].nbytes for array in arrays), 1)
     count = min(max(_CHUNK_BYTES // frame_bytes, 1), CHUNK_FRAMES)
-    for start in range(0, len(array), count):
-        yield engine_tensor(array[start : start + count])
-        _release_pages(array)
+    for start in range(0, len(arrays[0]), count):
+        yield [engine_tensor(array[start : start + count]) for array in arrays]
+        for array in arrays:
+            _release_pages(array)
 
 
 def _release_pages(array: Tensor) -> None:

@@ -1,0 +1,138 @@
+"""The same bits for any number of threads and however frames come, for every kernel there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import convlstm_native as cn
+import numpy as np
+import pytest
+from convlstm_native import spec, tensors
+from convlstm_native.spec import Array, Input, NetworkSpec, Node, Output
+from strategies import batch_normalization, conv_lstm, function, genre_net
+
+SAMPLES, FRAMES = 3, 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """``kernel`` is what the first cell runs where multiply-adds are fused."""
+
+    net: NetworkSpec
+    kernel: str
+    algorithm: str = "auto"
+
+
+def cell(
+    kernel: str,
+    frame: tuple[int, int, int],
+    filters: int,
+    size: tuple[int, int],
+    *,
+    algorithm: str = "auto",
+    activation: str = "tanh",
+    **arguments: Any,
+) -> Case:
+    """A cell that shows its states too: what comes when a sequence has ended."""
+    layer = conv_lstm(
+        np.random.default_rng(1),
+        frame[0],
+        filters,
+        size,
+        data_format="channels_first",
+        activation=function(activation),
+        return_sequences=True,
+        return_state=True,
+        **arguments,
+    )
+    node = Node("cell", layer, ("x",), ("y", "h", "c"))
+    outputs = tuple(Output(name, name) for name in node.outputs)
+    return Case(NetworkSpec("cell", (Input("x", frame),), (node,), outputs), kernel, algorithm)
+
+
+def pooled(kernel: str, size: tuple[int, int], **arguments: Any) -> Case:
+    """A cell whose frame leaves through a norm and a pool."""
+    rng = np.random.default_rng(2)
+    frame, filters = (3, 29, 43), 8
+    layer = conv_lstm(
+        rng,
+        frame[0],
+        filters,
+        size,
+        padding="same",
+        data_format="channels_first",
+        return_sequences=True,
+        **arguments,
+    )
+    nodes = (
+        Node("cell", layer, ("x",), ("cell",)),
+        Node("norm", batch_normalization(rng, 2, frame[2]), ("cell",), ("norm",)),
+        Node("pool", spec.MaxPooling((1, 3, 2), (1, 3, 2), "same"), ("norm",), ("y",)),
+    )
+    return Case(NetworkSpec("pooled", (Input("x", frame),), nodes, (Output("y", "y"),)), kernel)
+
+
+CASES = {
+    "3x3 of 13x18": cell("winograd 4x4", (3, 13, 18), 8, (3, 3), padding="same"),
+    "3x3 of 61x75": cell("winograd 4x4", (3, 61, 75), 6, (3, 3), padding="same"),
+    "3x3 of 100x100": cell(
+        "winograd 4x4", (3, 100, 100), 5, (3, 3), padding="same", activation="relu"
+    ),
+    "3x3 valid": cell("winograd 4x4", (3, 31, 46), 8, (3, 3), padding="valid"),
+    "3x3 direct": cell("direct", (3, 31, 46), 5, (3, 3), algorithm="direct", activation="relu"),
+    "5x5": cell("winograd 2x2", (4, 37, 45), 8, (5, 5), padding="same"),
+    "5x5 valid": cell("winograd 2x2", (4, 37, 45), 8, (5, 5), activation="relu"),
+    "1x1": cell("direct", (6, 40, 41), 9, (1, 1)),
+    "strided": cell("direct", (3, 61, 75), 7, (3, 3), padding="same", strides=(2, 3)),
+    "dilated": cell("direct", (2, 41, 40), 5, (3, 3), dilation_rate=(2, 3)),
+    "even": cell("direct", (2, 33, 47), 5, (2, 4), padding="same", activation="relu"),
+    "pooled 3x3": pooled("winograd 4x4", (3, 3)),
+    "pooled 5x5": pooled("winograd 2x2", (5, 5), activation=function("relu")),
+    "pooled even": pooled("direct", (4, 2)),
+    # Six siblings become one layer of six groups; pools, norms, dense layers behind.
+    "siblings": Case(genre_net(61, 75, (70, 1), filters=(8, 6, 4)), "winograd 4x4"),
+}
+
+
+def same(found: dict[str, Array], expected: dict[str, Array]) -> bool:
+    return list(found) == list(expected) and all(
+        np.array_equal(found[name], value) for name, value in expected.items()
+    )
+
+
+def pushed(stream: cn.Stream, frames: Array) -> dict[str, Array]:
+    """What a stream gives frame by frame and at the end, as ``predict`` would return it."""
+    rows = [row for frame in frames if (row := stream.push(frame)) is not None]
+    late = stream.flush() or {}
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | late
+
+
+@pytest.mark.parametrize("isa", cn.available_isas())
+@pytest.mark.parametrize("name", CASES)
+def test_bits(name: str, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CASES[name]
+    model = cn.Model(case.net, threads=1, isa=isa, algorithm=case.algorithm)
+    kernel = "direct" if isa == "scalar" else case.kernel
+    assert model.summary().layers[0].kernel == f"{kernel} {isa}"
+    shape = (SAMPLES, FRAMES, *case.net.inputs[0].shape)
+    x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+    batch = model.predict(x)
+    assert all(np.isfinite(value).all() for value in batch.values())
+    sample = {name: value[0] for name, value in batch.items()}
+
+    def generated() -> Iterator[Array]:
+        yield from x[0]
+
+    for threads in (1, 2, 3, 7):
+        # 3 samples: side by side on 2 and 3 threads, one after another on 7.
+        on = model.with_threads(threads)
+        assert same(on.predict(x), batch)
+        assert same(on.predict(x[0]), sample)
+        assert same(on.predict(generated()), sample)
+        assert same(pushed(on.stream(), x[0]), sample)
+        for frames in (1, 3):
+            with monkeypatch.context() as patched:
+                patched.setattr(tensors, "CHUNK_FRAMES", frames)
+                assert same(on.predict(x[0]), sample)
