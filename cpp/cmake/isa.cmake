@@ -9,6 +9,10 @@ function(add_isa target name)
   # Kernels throw nothing; without this they would still carry unwinding symbols.
   target_compile_options(${target}_${name} PRIVATE ${CN_WARNINGS} ${CN_SANITIZE} -fno-exceptions
                                                    ${ARGN})
+  if(CN_SANITIZERS MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # In functions of thousands of vectors GCC 12 takes minutes to prepare the watch over scopes.
+    target_compile_options(${target}_${name} PRIVATE -fno-sanitize-address-use-after-scope)
+  endif()
   set_target_properties(${target}_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${name}>)
 endfunction()

@@ -1,6 +1,7 @@
 // Once the first frame is through, no frame takes memory from the heap.
 #include <memory>
 
+#include "base/parallel.hpp"
 #include "check.hpp"
 #include "counted_heap.hpp"
 #include "kernels/dispatch.hpp"
@@ -125,6 +126,7 @@ void check_frames(const std::shared_ptr<const Network>& network, int threads,
   std::vector<std::vector<float>> outputs;
   for (const Port& port : network->outputs()) outputs.emplace_back(element_count(port.shape));
   const std::vector<TensorView> views{frame};
+  const std::uint64_t barriers_before = barriers();
   // The second sequence finds what the first one has made.
   for (int sequence = 0; sequence < 2; ++sequence) {
     stream.begin({}, false);
@@ -137,6 +139,7 @@ void check_frames(const std::shared_ptr<const Network>& network, int threads,
     CN_CHECK(allocations == before);
     stream.finish({nullptr, nullptr});
   }
+  CN_CHECK((barriers() > barriers_before) == (threads > 1 && has_threads()));
 }
 
 void check_that_it_counts() {
