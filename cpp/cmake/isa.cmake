@@ -13,6 +13,11 @@ function(add_isa target name)
     # In functions of thousands of vectors GCC 12 takes minutes to prepare the watch over scopes.
     target_compile_options(${target}_${name} PRIVATE -fno-sanitize-address-use-after-scope)
   endif()
+  if(CN_SANITIZERS MATCHES "undefined")
+    # Checks of every one of thousands of loads: minutes to compile, and the address sanitizer's work.
+    target_compile_options(${target}_${name}
+                           PRIVATE -fno-sanitize=pointer-overflow,null,alignment)
+  endif()
   set_target_properties(${target}_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${name}>)
 endfunction()
