@@ -17,8 +17,7 @@ namespace cn {
 // Where the taps of a tile lie: pixel `at` of the patch, -1 being the last of the tile before.
 template <std::size_t Tile>
 struct PatchAxis {
-  static constexpr std::size_t kBefore =
-      (kPoints - Tile) / 2;  // pixels of the patch before the tile
+  static constexpr std::size_t kBefore = (kPoints - Tile) / 2;  // pixels before the tile
   static constexpr std::size_t phase(std::size_t at) { return (at + Tile - kBefore) % Tile; }
   static constexpr std::ptrdiff_t tile(std::size_t at) {
     return static_cast<std::ptrdiff_t>((at + Tile - kBefore) / Tile) - 1;
@@ -83,13 +82,9 @@ inline void winograd_transform_input(const WinogradBlock& b) {
 }
 
 // Channels summed in registers before the sum joins the total. The output transform enlarges the
-// rounding errors of these sums, so they are kept short. Worst error over 1000 recurrent steps of
-// tanh cells, relative to the largest h: 2.5e-6 with chunks of 4, 3.2e-6 with 8, 0.9e-6 for a
-// direct convolution (tests/test_accuracy.py).
-#ifndef CHUNK
-#define CHUNK 64
-#endif
-inline constexpr std::size_t kChannelChunk = CHUNK;
+// rounding errors of these sums, so they are kept short; for the same reason h, whose terms are
+// mostly smaller, comes before x. benchmarks/accuracy.py shows the error over 1000 steps.
+inline constexpr std::size_t kChannelChunk = 32;
 
 // Sums of products of the four gates of one filter, for P vectors of tiles.
 template <class V, std::size_t P>
@@ -301,8 +296,9 @@ class Prefetcher {
       }
       constexpr std::size_t kLine = 16;  // floats
       const float* c = b_.c + filter * kPixels * Lanes;
-      for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine)
+      for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine) {
         __builtin_prefetch(c + at);
+      }
     }
     // Planes of the next block, in the lowest row of tiles that it reads.
     const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
@@ -326,7 +322,8 @@ class Prefetcher {
   std::size_t planes_, share_, next_ = 0;
 };
 
-// Filters that share each slab of V while it is in L1.
+// Filters that take turns at each column of V: it comes from L2, or L3 for many channels, once for
+// all of them.
 inline constexpr std::size_t kFiltersAtOnce = 8;
 
 template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
@@ -343,7 +340,7 @@ void winograd_filters(const WinogradBlock& b, Act act, Rec rec) {
     const std::size_t left = b.filters - first;
     const std::size_t count = left < kFiltersAtOnce ? left : kFiltersAtOnce;
     // The output transform of a column waits until the products of the next one are under way.
-    const auto transform = [&](std::size_t step) __attribute__((always_inline)) {
+    const auto transform = [&](std::size_t step) CN_LAMBDA {
       winograd_vertical<V, P, Tile>(products[step % 2],
                                     sums[step % count] + step / count * kSums * Tile);
     };
