@@ -104,7 +104,7 @@ class ConvLstmCell {
   virtual std::string name() const = 0;
 };
 
-// The cell that costs least by a count of vector operations on these kernels.
+// The cell that should take less time with these kernels.
 std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
                                         const KernelTable& kernels, const ConvLstmWeights& weights);
 
