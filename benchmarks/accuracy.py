@@ -4,7 +4,7 @@
 
 The cells have the suite's arguments and seeded weights on a small map, 13x18, whose size divides by no
 tile. Frames are uniform, in [0, 1) for up to three channels as pictures are, else in [-1, 1) as states are.
-An error is the largest over all steps, relative to the largest \\|h\\|.
+An error is the largest over all steps, relative to the largest magnitude of h.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ struct TaskRange;
 
 // Splits 0 <= i < count into at most `threads` runs of neighbours and calls
 // body(begin, end), or body(part, begin, end) with the number of the run, for each at the same
-// time. The body must not throw. Which run
-// holds an index never changes what is computed for it, so results do not depend on
-// `threads`. The caller's own OpenMP settings are neither read nor changed.
+// time. The body must not throw. Which run holds an index never changes what is computed for it, so
+// results do not depend on `threads`. The caller's own OpenMP settings are neither read nor
+// changed.
 template <class Body>
 void parallel_for(int threads, std::size_t count, Body&& body) {
   detail::run_ranges(

@@ -2,7 +2,8 @@
 //
 // For a block of P vectors of tiles: transform all channels of x and h (V), then for a few filters
 // at a time the 36 products, column by column, each column followed by its vertical output
-// transform, then the horizontal one and the gates. What lies between the stages stays in L1.
+// transform, then the horizontal one, the gates and the pool. What lies between the stages stays in
+// L1 or L2.
 #pragma once
 
 #include <cstddef>
