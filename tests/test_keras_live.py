@@ -14,6 +14,7 @@ from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers import read
 from convlstm_native.spec import NetworkSpec
 from keras_files import TOLERANCE, ZEROS, arguments, edited, layer, members, pack, saved
+from reference_activations import activation
 from same_spec import assert_same_spec
 
 keras = pytest.importorskip("keras")
@@ -115,7 +116,7 @@ def test_activations_of_keras() -> None:
     values = np.linspace(-4, 4, 41, dtype=np.float32)[np.newaxis]
     wanted = model.predict_on_batch(values)
     for (name, function), want in zip(functions.items(), wanted, strict=True):
-        have = reference.activation(function, values.astype(np.float64))
+        have = activation(function, values.astype(np.float64))
         np.testing.assert_allclose(have, want, rtol=0, atol=TOLERANCE, err_msg=name)
 
 

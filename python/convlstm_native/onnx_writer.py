@@ -10,12 +10,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from convlstm_native.errors import UnsupportedModelError
-from convlstm_native.onnx_functions import activation_function, conv_lstm_function
+from convlstm_native.onnx_bodies import activation_function, layer_function
 from convlstm_native.readers.onnx_contract import (
     ACTIVATION,
     ACTIVATION_SUFFIX,
     BATCH,
-    CONV_LSTM_2D,
     DOMAIN,
     DOMAIN_VERSION,
     IR_VERSION,
@@ -24,15 +23,15 @@ from convlstm_native.readers.onnx_contract import (
     TIME,
     Metadata,
     attribute_holds,
-    encode_conv_lstm,
     encode_function,
+    encode_layer,
     function_name,
     is_default,
+    weight_names,
 )
 from convlstm_native.spec import (
     Activation,
     BatchNormalization,
-    ConvLSTM2D,
     Dense,
     Flatten,
     Function,
@@ -92,7 +91,7 @@ class _Writer:
 
     def write(self, node: Node) -> None:
         """Write one node of the spec as one or more ONNX nodes."""
-        _LAYERS[type(node.layer)](self, node, node.layer)
+        _OPERATORS.get(type(node.layer), _Writer.call)(self, node, node.layer)
 
     def write_outputs(self) -> None:
         """Give each output its public name."""
@@ -129,26 +128,33 @@ class _Writer:
         helper.set_model_props(model, metadata.to_props())
         return model
 
-    def conv_lstm(self, node: Node, layer: ConvLSTM2D) -> None:
-        if layer.groups != 1 or layer.norm is not None or layer.pool is not None:
-            raise UnsupportedModelError(
-                "expected the layer as read, found one joined by a rewrite (groups, norm or pool)"
-            )
-        x, *states = node.inputs
-        weights = [
-            self._weight(node, name, getattr(layer, name))
-            for name in ("kernel", "recurrent_kernel", "bias")
+    def call(self, node: Node, layer: Layer) -> None:
+        """A layer as a call of its function."""
+        joined = [
+            name
+            for name in sorted(layer.NOT_IN_FILES - {"initial_state"})
+            if getattr(layer, name) != getattr(type(layer), name)
         ]
-        frame = self._values[x]
-        attributes = encode_conv_lstm(layer)
+        if joined:
+            raise UnsupportedModelError(
+                f"expected the layer as read, found one joined by a rewrite ({', '.join(joined)})"
+            )
+        x, *others = (self._tensors[name] for name in node.inputs)
+        arrays = {name: getattr(layer, name) for name in weight_names(type(layer))}
+        weights = [
+            "" if array is None else self._weight(node, name, array)
+            for name, array in arrays.items()
+        ]
+        values = tuple(self._values[name] for name in node.inputs)
+        attributes = encode_layer(layer)
+        shapes = tuple(None if array is None else array.shape for array in arrays.values())
         function = self._function(
-            CONV_LSTM_2D,
+            type(layer).__name__,
             attributes,
-            (frame.shape, layer.initial_state),
-            lambda name: conv_lstm_function(name, layer, frame, list(attributes)),
+            (values, shapes),
+            lambda name: layer_function(name, layer, values, list(attributes)),
         )
-        tensors = [self._tensors[name] for name in states]
-        inputs = [self._tensors[x], *weights, *tensors]
+        inputs = [x, *weights, *others]
         self._add(function, node.name, inputs, self._outputs(node), domain=DOMAIN, **attributes)
 
     def batch_normalization(self, node: Node, layer: BatchNormalization) -> None:
@@ -278,12 +284,12 @@ class _Writer:
 
 
 def _tensor_info(name: str, value: Value) -> onnx.ValueInfoProto:
-    free = [BATCH, TIME] if value.sequence else [BATCH]
+    free = [BATCH, value.length or TIME] if value.sequence else [BATCH]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*free, *value.shape])
 
 
-_LAYERS: dict[type[Layer], Callable[[_Writer, Node, Any], None]] = {
-    ConvLSTM2D: _Writer.conv_lstm,
+# Layers that are standard operators; all others are calls.
+_OPERATORS: dict[type[Layer], Callable[[_Writer, Node, Any], None]] = {
     BatchNormalization: _Writer.batch_normalization,
     MaxPooling: _Writer.max_pooling,
     Dense: _Writer.dense,

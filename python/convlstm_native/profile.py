@@ -10,7 +10,6 @@ from typing import Any
 
 from convlstm_native import _core
 from convlstm_native.spec import NetworkSpec, weights
-from convlstm_native.summary import direct_flops
 
 _CONVERSION = "convert"  # what runs at the edges
 _WEIGHT_BYTES = 4
@@ -209,7 +208,7 @@ def _layers(spec: NetworkSpec, steps: Sequence[_core.Step]) -> list[_Work]:
                 name=step.name,
                 kind=type(node.layer).__name__,
                 kernel=step.kernel,
-                gflop=direct_flops(node, values) / 1e9,
+                gflop=node.layer.flops([values[name] for name in node.inputs]) / 1e9,
                 weight_bytes=_WEIGHT_BYTES * parameters,
             )
         )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convlstm_native import _core
-from convlstm_native.spec import ConvLSTM2D, Dense, NetworkSpec, Node, Value, weights
+from convlstm_native.spec import NetworkSpec, weights
 
 
 @dataclass(frozen=True)
 class LayerSummary:
     """One layer as it runs (after the load-time rewrites).
 
-    ``flops`` is the direct work a frame, a multiply-add counted as two, whatever the kernel saves.
+    ``flops`` is the direct work a frame (:meth:`Layer.flops`), whatever the kernel saves.
     ``output_shape`` has no batch and time axes; ``sequence`` says whether there is one a frame.
     ``choice`` says why this ``kernel``, with the costs compared, and is empty where there was no choice.
     """
@@ -44,17 +43,6 @@ class Summary:
     threads: int
 
 
-def direct_flops(node: Node, values: dict[str, Value]) -> int:
-    """Arithmetic of a frame without any shortcut, a multiply-add as two; no gates, no norms."""
-    layer = node.layer
-    if isinstance(layer, ConvLSTM2D):
-        taps = math.prod(layer.kernel.shape[1:]) + math.prod(layer.recurrent_kernel.shape[1:])
-        return 2 * 4 * taps * math.prod(layer.state_shape(values[node.inputs[0]]))
-    if isinstance(layer, Dense):
-        return 2 * layer.kernel.size * math.prod(values[node.inputs[0]].shape[:-1])
-    return 0
-
-
 def summarize(
     spec: NetworkSpec,
     steps: Sequence[_core.Step],
@@ -76,7 +64,7 @@ def summarize(
                 output_shape=value.shape,
                 sequence=value.sequence,
                 parameters=sum(array.size for array in weights(node.layer)),
-                flops=direct_flops(node, values),
+                flops=node.layer.flops([values[name] for name in node.inputs]),
                 state_bytes=step.state_bytes if step else 0,
                 kernel=step.kernel if step else "view",
                 choice=step.choice if step else "",

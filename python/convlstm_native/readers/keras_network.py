@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, RECURRENT, Builder, CallSite, parse
-from convlstm_native.spec import Input, NetworkSpec, Node, Output, Value
+from convlstm_native.readers.keras_layers import LAYERS, RECURRENT, parse
+from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
+from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
 SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
@@ -119,7 +121,7 @@ class _Assembly:
     problems: list[str]
     inputs: list[Input] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    values: dict[Ref, tuple[str, Value]] = field(default_factory=dict)
+    values: dict[Ref, Tensor] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
 
     def add_inputs(self) -> None:
@@ -146,7 +148,7 @@ class _Assembly:
                         f"input {layer.name!r}: {switch}: expected false, found true"
                     )
             self.inputs.append(Input(self._unique(layer.name), known, is_sequence))
-            self.values[Ref(layer.name, 0, 0)] = (layer.name, Value(known, is_sequence))
+            self.values[Ref(layer.name, 0, 0)] = Tensor(layer.name, Value(known, is_sequence))
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""
@@ -158,32 +160,33 @@ class _Assembly:
         known = [self.values[ref] for ref in call.inputs if ref in self.values]
         if call.layer.name not in self.builders or len(known) < len(call.inputs):
             return
-        x = known[0][1]
         site = CallSite(
-            value=x,
-            lead=2 if x.sequence else 1,
+            inputs=tuple(known),
+            lead=2 if known[0].value.sequence else 1,
             weights=self.file.weights.get(call.layer.name, ()),
-            initial_state=len(call.inputs) == 3,
+            add=lambda layer, inputs: self._add_node(name, layer, inputs),
+            options=call.options,
             flip=self.file.backend == "theano",
         )
         try:
-            layer = self.builders[call.layer.name](site)
-            made = layer.infer([value for _, value in known]) if layer else (x,)
+            made = self.builders[call.layer.name](site)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
             return
         except ModelFormatError as error:
             raise ModelFormatError(f"{self.file.where}: {error}") from error
-        if layer is None:
-            self.values[Ref(call.layer.name, call.index, 0)] = known[0]
-            return
+        for i, tensor in enumerate(made):
+            self.values[Ref(call.layer.name, call.index, i)] = tensor
+
+    def _add_node(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A node, named after the Keras layer; the first of several has the plain name."""
+        made = layer.infer([tensor.value for tensor in inputs])
         node_name = self._unique(name)
         outputs = tuple(
             node_name if i == 0 else self._unique(f"{node_name}:{i}") for i in range(len(made))
         )
-        self.nodes.append(Node(node_name, layer, tuple(value for value, _ in known), outputs))
-        for i, value in enumerate(zip(outputs, made, strict=True)):
-            self.values[Ref(call.layer.name, call.index, i)] = value
+        self.nodes.append(Node(node_name, layer, tuple(tensor.name for tensor in inputs), outputs))
+        return tuple(Tensor(*pair) for pair in zip(outputs, made, strict=True))
 
     def outputs(self) -> tuple[Output, ...]:
         """The model's outputs under Keras' names; a repeated name gets a number."""
@@ -195,7 +198,7 @@ class _Assembly:
                     f"{self.file.where}: output {name!r}: expected a tensor, found {ref}"
                 )
             public = _unique(name, taken, "_")
-            outputs.append(Output(public, self.values[ref][0]))
+            outputs.append(Output(public, self.values[ref].name))
         return tuple(outputs)
 
     def _unique(self, name: str) -> str:

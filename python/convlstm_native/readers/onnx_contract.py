@@ -1,9 +1,10 @@
 """What the ONNX writer and reader agree on: names, versions, metadata, arguments as attributes.
 
-A file is plain ONNX. Each ConvLSTM2D is a call to a model-local function of the domain
-``convlstm_native``: its body is standard ONNX for any runtime, its call carries every argument as a
-typed attribute for us. The attributes are the meaning of the call; the body says the same thing in
-other words.
+A file is plain ONNX. A layer that is not one or two standard operators is a call to a model-local
+function of the domain ``convlstm_native``, named after the layer: its body is standard ONNX for any
+runtime, its call carries every argument as a typed attribute for us. The attributes are the meaning of
+the call; the body says the same thing in other words. Inputs of a call are the first input of the
+layer, its weights in the order of the dataclass, its other inputs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 import onnx
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
-from convlstm_native.spec import ACTIVATIONS, ConvLSTM2D, Function, Preprocessing
+from convlstm_native.spec import ACTIVATIONS, LAYERS, Array, Function, Layer, Preprocessing
 
 DOMAIN = "convlstm_native"
 DOMAIN_VERSION = 1
@@ -32,7 +34,6 @@ OLDEST_OPSET = 13
 
 BATCH, TIME = "N", "T"
 
-CONV_LSTM_2D = "ConvLSTM2D"
 ACTIVATION = "Activation"
 # The activation of a Dense layer is a node of its own; its name says whose it is.
 ACTIVATION_SUFFIX = "/activation"
@@ -52,21 +53,6 @@ SINGLE_OPERATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "log_softmax": ("LogSoftmax", ()),
 }
 
-_FIELDS = {
-    "filters": int,
-    "kernel_size": tuple,
-    "strides": tuple,
-    "padding": str,
-    "data_format": str,
-    "dilation_rate": tuple,
-    "activation": Function,
-    "recurrent_activation": Function,
-    "return_sequences": bool,
-    "return_state": bool,
-    "go_backwards": bool,
-    "stateful": bool,
-}
-
 
 def function_name(kind: str, number: int) -> str:
     """Name of the ``number``-th function of a kind, counted from 1.
@@ -77,9 +63,10 @@ def function_name(kind: str, number: int) -> str:
 
 
 def function_kind(name: str) -> str | None:
-    """The layer that a function of our domain stands for, or None for a name we never write."""
-    match = re.fullmatch(rf"({CONV_LSTM_2D}|{ACTIVATION})(_[1-9][0-9]*)?", name)
-    return match.group(1) if match else None
+    """What a function of our domain stands for, a layer by its name; None for one never written."""
+    match = re.fullmatch(r"([A-Za-z0-9]+)(_[1-9][0-9]*)?", name)
+    kind = match.group(1) if match else None
+    return kind if kind in (*LAYERS, ACTIVATION) else None
 
 
 def widen(value: float) -> float:
@@ -94,15 +81,20 @@ def encode_function(prefix: str, function: Function) -> dict[str, Any]:
     return {prefix: function.name, f"{prefix}_parameters": onnx.numpy_helper.from_array(parameters)}
 
 
-def encode_conv_lstm(layer: ConvLSTM2D) -> dict[str, Any]:
-    """Every argument of the layer as an attribute of its call; weights are inputs of the call."""
+def weight_names(kind: type[Layer]) -> dict[str, bool]:
+    """The weights of a layer, the inputs of its call behind the first: whether one must be there."""
+    return {name: hint == Array for name, hint in _fields(kind).items() if hint in _WEIGHTS}
+
+
+def encode_layer(layer: Layer) -> dict[str, Any]:
+    """Every argument of a layer as an attribute of its call; weights are inputs of the call."""
     attributes: dict[str, Any] = {}
-    for name, kind in _FIELDS.items():
+    for name, hint in _fields(type(layer)).items():
         value = getattr(layer, name)
-        if kind is Function:
+        if hint is Function:
             attributes |= encode_function(name, value)
-        else:
-            attributes[name] = int(value) if kind is bool else value
+        elif hint not in _WEIGHTS and value != ():
+            attributes[name] = int(value) if hint is bool else value
     return attributes
 
 
@@ -125,37 +117,51 @@ def decode_function(prefix: str, attributes: dict[str, Any]) -> Function:
     return function
 
 
-def decode_conv_lstm(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Arguments for :class:`ConvLSTM2D` from the attributes of a call.
+def decode_layer(kind: type[Layer], attributes: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a layer from the attributes of its call.
 
     Raises :class:`UnsupportedModelError` for a missing, mistyped or unknown attribute.
     """
     rest = dict(attributes)
     arguments: dict[str, Any] = {}
-    for name, kind in _FIELDS.items():
-        if kind is Function:
+    for name, hint in _fields(kind).items():
+        if hint is Function:
             arguments[name] = decode_function(name, rest)
-        elif kind is tuple:
-            arguments[name] = tuple(_take(rest, name, list))
-            if len(arguments[name]) != 2 or not all(
-                isinstance(n, int) and n > 0 for n in arguments[name]
-            ):
-                raise UnsupportedModelError(
-                    f"attribute {name}: expected two positive integers, found {arguments[name]}"
-                )
-        elif kind is bool:
-            flag = _take(rest, name, int)
-            if flag not in (0, 1):
-                raise UnsupportedModelError(f"attribute {name}: expected 0 or 1, found {flag}")
-            arguments[name] = bool(flag)
-        else:
-            arguments[name] = _take(rest, name, kind)
-    if arguments["filters"] < 1:
-        raise UnsupportedModelError(
-            f"attribute filters: expected >= 1, found {arguments['filters']}"
-        )
+        elif hint not in _WEIGHTS:
+            arguments[name] = _decode(name, hint, rest)
     refuse_unknown(rest)
     return arguments
+
+
+def _decode(name: str, hint: Any, attributes: dict[str, Any]) -> Any:
+    if typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        # An empty list has no type, so that no attribute can hold it.
+        empty = kinds[-1] is ... and name not in attributes
+        values = () if empty else tuple(_take(attributes, name, list))
+        length = len(values) if kinds[-1] is ... else len(kinds)
+        if len(values) != length or not all(type(value) is kinds[0] for value in values):
+            raise UnsupportedModelError(f"attribute {name}: expected {hint}, found {values}")
+        return values
+    if hint is bool:
+        flag = _take(attributes, name, int)
+        if flag not in (0, 1):
+            raise UnsupportedModelError(f"attribute {name}: expected 0 or 1, found {flag}")
+        return bool(flag)
+    if hint is float:
+        return widen(_take(attributes, name, float))
+    return _take(attributes, name, hint)
+
+
+def _fields(kind: type[Layer]) -> dict[str, Any]:
+    """The fields that a file records, by name, with their types."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return {name: hints[name] for name in names if name not in kind.NOT_IN_FILES}
+
+
+# A weight that a layer may lack is an input that its call leaves out.
+_WEIGHTS = (Array, Array | None)
 
 
 def refuse_unknown(attributes: Mapping[str, Any]) -> None:

@@ -19,12 +19,13 @@ from convlstm_native.readers.onnx_activations import (
     read_leaky_relu,
 )
 from convlstm_native.readers.onnx_contract import (
+    ACTIVATION,
     ACTIVATION_SUFFIX,
-    CONV_LSTM_2D,
     DOMAIN,
     DOMAIN_VERSION,
-    decode_conv_lstm,
+    decode_layer,
     function_kind,
+    weight_names,
     widen,
 )
 from convlstm_native.readers.onnx_matcher import (
@@ -37,8 +38,8 @@ from convlstm_native.readers.onnx_matcher import (
     require,
 )
 from convlstm_native.spec import (
+    LAYERS,
     BatchNormalization,
-    ConvLSTM2D,
     Dense,
     Flatten,
     Function,
@@ -56,26 +57,33 @@ def rule(node: onnx.NodeProto) -> Rule:
         kind = function_kind(node.op_type)
         if kind is None:
             raise UnsupportedModelError(f"not a function of {DOMAIN} version {DOMAIN_VERSION}")
-        count = (4, 6) if kind == CONV_LSTM_2D else (1,)
-        if len(node.input) not in count or not all((*node.input, *node.output)):
-            raise UnsupportedModelError(
-                f"expected {' or '.join(map(str, count))} inputs and named outputs, found "
-                f"{list(node.input)}, {list(node.output)}"
-            )
-        return _conv_lstm if kind == CONV_LSTM_2D else read_activation
+        if kind == ACTIVATION and len(node.input) != 1:
+            raise UnsupportedModelError(f"expected 1 input, found {list(node.input)}")
+        return read_activation if kind == ACTIVATION else _call
     found = None if node.domain not in ("", "ai.onnx") else _RULES.get(node.op_type)
     if found is None:
         raise UnsupportedModelError("no layer of the runtime matches this operator")
     return found
 
 
-def _conv_lstm(matcher: Matcher, node: onnx.NodeProto) -> None:
-    arguments = decode_conv_lstm(matcher.arguments(node))
-    for index, name in enumerate(("kernel", "recurrent_kernel", "bias"), start=1):
-        arguments[name] = matcher.weight(node, index)
-    layer = ConvLSTM2D(**arguments, initial_state=len(node.input) == 6)
-    tensors = [_plain(matcher.tensor(name)) for name in (node.input[0], *node.input[4:])]
-    matcher.emit(node, layer, tensors, list(node.output))
+def _call(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """A call of the function that stands for a layer."""
+    kind = LAYERS[function_kind(node.op_type) or ""]
+    arguments = decode_layer(kind, matcher.arguments(node))
+    names = weight_names(kind)
+    others = list(node.input[1 + len(names) :])
+    if len(node.input) < 1 + len(names) or not all((node.input[0], *others, *node.output)):
+        raise UnsupportedModelError(
+            f"expected inputs x, {', '.join(names)} and named outputs, found "
+            f"{list(node.input)}, {list(node.output)}"
+        )
+    for index, (name, needed) in enumerate(names.items(), start=1):
+        given = needed or node.input[index]
+        arguments[name] = matcher.weight(node, index) if given else None
+    if "initial_state" in kind.NOT_IN_FILES:
+        arguments["initial_state"] = bool(others)
+    tensors = [_plain(matcher.tensor(name)) for name in (node.input[0], *others)]
+    matcher.emit(node, kind(**arguments), tensors, list(node.output))
 
 
 def _matmul(matcher: Matcher, node: onnx.NodeProto) -> None:

@@ -1,0 +1,36 @@
+"""Dense and activation layers."""
+
+from __future__ import annotations
+
+from convlstm_native.lowering.base import Lowering, Table, Tensor, function
+from convlstm_native.spec import OVER_LAST_AXIS, Activation, Dense, Function, Node
+
+
+def _dense(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+    layer = node.layer
+    assert isinstance(layer, Dense)
+    x = low.as_in_keras(node, inputs[0])
+    over_row = layer.activation.name in OVER_LAST_AXIS
+    linear = Function("linear") if over_row else layer.activation
+    value = low.network.add_dense(node.name, x.id, layer.kernel, layer.bias, function(linear))
+    if over_row:
+        return add_softmax(low, node, Tensor(value, x.order), layer.activation)
+    return (Tensor(value, x.order),)
+
+
+def _activation(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+    (x,) = inputs
+    layer = node.layer
+    assert isinstance(layer, Activation)
+    if layer.function.name in OVER_LAST_AXIS:
+        return add_softmax(low, node, low.as_in_keras(node, x), layer.function)
+    return (Tensor(low.network.add_activation(node.name, x.id, function(layer.function)), x.order),)
+
+
+def add_softmax(low: Lowering, node: Node, x: Tensor, over_row: Function) -> tuple[Tensor]:
+    """A softmax or log_softmax over the last axis."""
+    name = f"{node.name}:{over_row.name}"
+    return (Tensor(low.network.add_softmax(name, x.id, over_row.name == "log_softmax"), x.order),)
+
+
+LOWER: Table = {Dense: _dense, Activation: _activation}
