@@ -2,10 +2,10 @@
 
 One function a layer, written to be read beside its formula; families that are large have a file of
 their own, ``reference_<family>.py``. Frame-wise functions take a batch of frames ``(B, *frame)``,
-:func:`conv_lstm_2d` and those of ``WHOLE`` take values as they are, ``(N, T, *frame)`` or
-``(N, *frame)``, and
-:func:`run` interprets a :class:`~convlstm_native.spec.NetworkSpec`. What a function here does not
-honour it refuses: an unknown layer or activation is an error, never a silent default.
+recurrent ones and those of ``WHOLE`` take values as they are, ``(N, T, *frame)`` or
+``(N, *frame)``, and :func:`run` interprets a :class:`~convlstm_native.spec.NetworkSpec`. What a
+function here does not honour it refuses: an unknown layer or activation is an error, never a silent
+default.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
+from reference_recurrent import recurrent
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -92,93 +93,15 @@ def frame_wise(layer: spec.Layer, x: Array64, rank: int) -> Array64:
     return y.reshape(*lead, *y.shape[1:])
 
 
-# --- recurrent layers -------------------------------------------------------------------------
-
-
-def conv2d(
-    x: Array64,
-    kernel: Array64,
-    strides: tuple[int, int] = (1, 1),
-    padding: str = "same",
-    dilation: tuple[int, int] = (1, 1),
-) -> Array64:
-    """Cross-correlation of ``x`` (N, C, H, W) with ``kernel`` (O, C, kh, kw) -> (N, O, H', W').
-
-    y[n, o, r, s] = sum over c, i, j of kernel[o, c, i, j] * x[n, c, r * stride + i * dilation, ...]
-    """
-    axes = list(zip(x.shape[2:], kernel.shape[2:], strides, dilation, strict=True))
-    if padding == "same":
-        x = np.pad(x, [(0, 0), (0, 0), *(same_padding(*axis) for axis in axes)])
-    rows, cols = (window_output(n, k, s, padding, d) for n, k, s, d in axes)
-    y = np.zeros((len(x), len(kernel), rows, cols))
-    for i, j in np.ndindex(*kernel.shape[2:]):
-        tap_rows = every(i * dilation[0], strides[0], rows)
-        tap_cols = every(j * dilation[1], strides[1], cols)
-        tap = x[:, :, tap_rows, tap_cols]
-        y += np.einsum("nchw,oc->nohw", tap, kernel[:, :, i, j], optimize=True)
-    return y
-
-
-def recurrent_conv2d(h: Array64, kernel: Array64, groups: int) -> Array64:
-    """``h`` (N, F, H, W) with ``kernel`` (4 * F, F / groups, kh, kw) -> (N, 4, F, H, W).
-
-    The filters of a gate are those of the siblings in a row; a sibling sees its own h alone.
-    """
-    gates = kernel.reshape(4, h.shape[1], *kernel.shape[1:])
-    parts = [
-        conv2d(own_h, own.reshape(-1, *kernel.shape[1:])).reshape(len(h), 4, -1, *h.shape[2:])
-        for own_h, own in zip(np.split(h, groups, 1), np.split(gates, groups, 1), strict=True)
-    ]
-    return np.concatenate(parts, axis=2)
-
-
-def conv_lstm_2d(
-    layer: spec.ConvLSTM2D, x: Array64, h0: Array64 | None = None, c0: Array64 | None = None
-) -> tuple[Array64, Array64, Array64]:
-    """``x`` (N, T, *frame), states (N, *state) -> y, and the last h and c.
-
-    With W * x the input convolution, U * h the recurrent one (always stride 1, 'same', undilated),
-    s the recurrent activation and g the activation:
-
-        i = s(Wi * x + Ui * h + bi)         c = f c + i g(Wc * x + Uc * h + bc)
-        f = s(Wf * x + Uf * h + bf)         h = o g(c)
-        o = s(Wo * x + Uo * h + bo)
-
-    y is every h, in the order in which they were computed, or only the last. norm and pool act on y
-    alone, never on the states.
-    """
-    channels = 0 if layer.data_format == "channels_first" else 2  # their axis in a frame
-    frames = np.moveaxis(np.asarray(x, np.float64), 2 + channels, 2)
-    kernel, recurrent_kernel, bias = (
-        w.astype(np.float64) for w in (layer.kernel, layer.recurrent_kernel, layer.bias)
-    )
-
-    def input_gates(frame: Array64) -> Array64:
-        y = conv2d(frame, kernel, layer.strides, layer.padding, layer.dilation_rate)
-        return (y + bias[:, None, None]).reshape(len(y), 4, layer.filters, *y.shape[2:])
-
-    zeros = np.zeros_like(input_gates(frames[:, 0])[:, 0])
-    h, c = (
-        zeros if state is None else np.moveaxis(np.asarray(state, np.float64), 1 + channels, 1)
-        for state in (h0, c0)
-    )
-    every_h = []
-    steps = range(frames.shape[1])
-    for t in reversed(steps) if layer.go_backwards else steps:
-        gates = input_gates(frames[:, t]) + recurrent_conv2d(h, recurrent_kernel, layer.groups)
-        i, f, o = (activation(layer.recurrent_activation, gates[:, k]) for k in (0, 1, 3))
-        c = f * c + i * activation(layer.activation, gates[:, 2])
-        h = o * activation(layer.activation, c)
-        every_h.append(h)
-    h, c = (np.moveaxis(state, 1, 1 + channels) for state in (h, c))
-    y = np.moveaxis(np.stack(every_h, axis=1), 2, 2 + channels) if layer.return_sequences else h
-    for fused in (layer.norm, layer.pool):
-        if fused is not None:
-            y = frame_wise(fused, y, rank=3)
-    return y, h, c
-
-
 # --- networks ---------------------------------------------------------------------------------
+
+
+def fused(layer: spec.Recurrent, y: Array64) -> Array64:
+    """``y`` behind the norm and the pool that the rewrites put into a ConvLSTM2D; states never are."""
+    if isinstance(layer, spec.ConvLSTM2D):
+        for behind in (layer.norm, layer.pool):
+            y = y if behind is None else frame_wise(behind, y, rank=3)
+    return y
 
 
 def run(
@@ -194,13 +117,13 @@ def run(
     states = {} if states is None else states
     for node in network.nodes:
         given = [values[name] for name in node.inputs]
-        if isinstance(node.layer, spec.ConvLSTM2D):
+        results: tuple[Array64, ...]
+        if isinstance(node.layer, spec.Recurrent):
             # An initial state that is given wins over a kept one, as in Keras.
-            start = given[1:] or states.get(node.name, ())
-            y, h, c = conv_lstm_2d(node.layer, given[0], *start)
+            y, last = recurrent(node.layer, given[0], given[1:] or states.get(node.name, ()))
             if node.layer.stateful:
-                states[node.name] = (h, c)
-            results: tuple[Array64, ...] = (y, h, c) if node.layer.return_state else (y,)
+                states[node.name] = last
+            results = (fused(node.layer, y), *(last if node.layer.return_state else ()))
         elif type(node.layer) in FRAME_WISE:
             results = (frame_wise(node.layer, given[0], rank=len(shapes[node.inputs[0]].shape)),)
         elif type(node.layer) in WHOLE:

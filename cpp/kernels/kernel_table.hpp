@@ -78,6 +78,39 @@ struct WinogradBlock {
   Activation recurrent_activation;
 };
 
+// One step of a recurrent layer on vectors for a block of units. A panel is the part of a matrix
+// that these units need: [row][gate][units_per_block] floats, read from first to last.
+//
+// With z_g = bias_g + sum_i x[i] * w[i][g] + sum_k h[k] * u[k][g], w and u the panels of x and h:
+//   lstm         gates i, f, c, o:  c' = rec(z_i) * act(z_c) + rec(z_f) * c,  h' = rec(z_o) *
+//   act(c') gru          gates z, r, h; u_h and its bias make a sum of their own:
+//                a = act(z_h + rec(z_r) * (bias_u + sum_k h[k] * u[k][h]))
+//                h' = rec(z_z) * h + (1 - rec(z_z)) * a
+//   gru_gates    gates z, r, h, where h sums over x alone:
+//                update = rec(z_z), reset_h = rec(z_r) * h, c = z_h
+//   gru_candidate, one gate over reset_h, which is passed as h:
+//                a = act(c + sum_k h[k] * u[k]),  h' = update * previous + (1 - update) * a
+//   simple_rnn   one gate: h' = act(z)
+//
+// Biases are [gate][units_per_block], those of gru four: z, r, h, u. A block is computed whole: all
+// arrays of units are padded to blocks.
+struct RecurrentBlock {
+  const float* x;
+  std::size_t inputs;
+  const float* x_panel;
+  const float* h;
+  std::size_t units;  // of the layer
+  const float* h_panel;
+  const float* bias;
+  const float* previous;  // h, at the first unit of the block
+  float* c;               // as all below at the first unit of the block; lstm: updated in place
+  float* update;
+  float* reset_h;
+  float* h_out;
+  Activation activation;
+  Activation recurrent_activation;
+};
+
 // One row of max(scale * x + shift) over a window of planes, rows and columns.
 //
 //   out[j] = max over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
@@ -110,6 +143,14 @@ struct KernelTable {
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
   void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
   void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
+
+  // Units of a RecurrentBlock: of those with three or four gates, and of those with one.
+  std::size_t units_per_block, units_per_block_of_one_gate;
+  void (*lstm_block)(const RecurrentBlock& block);
+  void (*gru_block)(const RecurrentBlock& block);
+  void (*gru_gates_block)(const RecurrentBlock& block);
+  void (*gru_candidate_block)(const RecurrentBlock& block);
+  void (*simple_rnn_block)(const RecurrentBlock& block);
 
   // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
   //   out[i] = planes[i % phases * plane + i / phases]

@@ -47,7 +47,7 @@ class Network:
     def add_activation(self, name: str, value: int, function: _Function) -> int: ...
     def add_softmax(self, name: str, value: int, logarithm: bool) -> int: ...
     def add_permute(self, name: str, value: int, order: Sequence[int]) -> int: ...
-    def add_conv_lstm_2d(
+    def add_conv_lstm(
         self,
         *,
         name: str,
@@ -60,8 +60,9 @@ class Network:
         kernel: _Array,
         recurrent_kernel: _Array,
         bias: _Array,
-        strides: tuple[int, int],
-        dilation_rate: tuple[int, int],
+        kernel_size: Sequence[int],
+        strides: Sequence[int],
+        dilation_rate: Sequence[int],
         same: bool,
         groups: int,
         activation: _Function,
@@ -69,6 +70,26 @@ class Network:
         norm: _Norm,
         pool: _Pool,
     ) -> tuple[list[int], list[int]]: ...
+    def add_lstm(
+        self,
+        *,
+        name: str,
+        x: int,
+        initial: Sequence[int],
+        frames: bool,
+        final: bool,
+        stateful: bool,
+        units: int,
+        kernel: _Array,
+        recurrent_kernel: _Array,
+        bias: _Array,
+        recurrent_bias: _Array | None = None,
+        activation: _Function,
+        recurrent_activation: _Function = ...,
+    ) -> tuple[list[int], list[int]]: ...
+    add_gru = add_lstm
+    add_gru_reset_before = add_lstm
+    add_simple_rnn = add_lstm
     def finish(self) -> None: ...
 
 class ProfileEvent:

@@ -151,17 +151,13 @@ def _all_but_weights(layer: ConvLSTM2D) -> tuple[object, ...]:
     return tuple(value for value in vars(layer).values() if not isinstance(value, np.ndarray))
 
 
-def _channel_axis(layer: ConvLSTM2D) -> int:
-    return 0 if layer.data_format == "channels_first" else 2
-
-
 def _leaves_alone(pool: MaxPooling, axis: int) -> bool:
     return pool.pool_size[axis] == 1 and pool.strides[axis] == 1
 
 
 def _merge(siblings: Sequence[tuple[Node, ConvLSTM2D]], graph: _Graph) -> _Swap:
     nodes, layers = [node for node, _ in siblings], [layer for _, layer in siblings]
-    axis, filters = _channel_axis(layers[0]), layers[0].filters
+    axis, filters = layers[0].channel_axis, layers[0].filters
     merged: Layer = replace(
         layers[0],
         filters=filters * len(layers),
@@ -257,7 +253,7 @@ def _fuse(node: Node, layer: ConvLSTM2D, graph: _Graph) -> _Swap:
     if (
         reader is not None
         and isinstance(reader.layer, MaxPooling)
-        and _leaves_alone(reader.layer, _channel_axis(layer))
+        and _leaves_alone(reader.layer, layer.channel_axis)
     ):
         layer = replace(layer, pool=reader.layer)
         chain.append(reader)

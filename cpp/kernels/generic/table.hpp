@@ -7,6 +7,7 @@
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
+#include "kernels/generic/recurrent.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -25,6 +26,13 @@ constexpr KernelTable make_table(const char* name) {
     table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, P, 2>;
   }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
+  table.units_per_block = kUnitVectors * V::width;
+  table.units_per_block_of_one_gate = kOneGateVectors * V::width;
+  table.lstm_block = lstm_block<V>;
+  table.gru_block = gru_block<V>;
+  table.gru_gates_block = gru_gates_block<V>;
+  table.gru_candidate_block = gru_candidate_block<V>;
+  table.simple_rnn_block = simple_rnn_block<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
   table.norm_pool_row = norm_pool_row<V>;

@@ -205,7 +205,10 @@ def _array(dataset: object) -> Array:
 
 
 # Sub-objects that hold a layer's weights in a .keras archive.
-INNER = {"ConvLSTM2D": "cell", "TimeDistributed": "layer"}
+INNER = {
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "LSTM", "GRU", "SimpleRNN"), "cell"),
+    "TimeDistributed": "layer",
+}
 
 
 def _archive_weights(file: h5py.File, graph: Graph) -> Iterator[tuple[str, tuple[Array, ...]]]:

@@ -74,13 +74,16 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
 
     Keras does not tell time from other axes, so the rule looks at the use and the shape. An input
     is a sequence when
-    - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
+    - a recurrent layer (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
       layers that keep the leading axes (activations, normalization, Dense, Dropout), or
     - its batch shape has five axes or more, or
     - its first axis after batch is open (None): only time may be.
-    A rank-4 input that is read as an initial state alone is thus a single.
+    An input that is read as an initial state alone is a single.
     """
     wanted: set[Ref] = set()
+    states = {
+        ref for call in graph.calls if call.layer.class_name in RECURRENT for ref in call.inputs[1:]
+    }
     for call in reversed(graph.calls):
         timeless = (
             call.layer.class_name in TIMELESS and Ref(call.layer.name, call.index, 0) in wanted
@@ -91,9 +94,12 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
         layer.name
         for layer in graph.inputs
         if Ref(layer.name, 0, 0) in wanted
-        or len(shape := _batch_shape(layer)) >= 5
-        or (len(shape) > 1 and shape[1] is None)
+        or (Ref(layer.name, 0, 0) not in states and _looks_like_frames(_batch_shape(layer)))
     )
+
+
+def _looks_like_frames(shape: list[int | None]) -> bool:
+    return len(shape) >= 5 or (len(shape) > 1 and shape[1] is None)
 
 
 def _batch_shape(layer: LayerConfig) -> list[int | None]:
@@ -207,9 +213,10 @@ class _Assembly:
     @staticmethod
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
-        allowed = (1, 3) if call.layer.class_name in RECURRENT else (1,)
-        if len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
-            return f"inputs: expected {' or '.join(map(str, allowed))}, found {len(call.inputs)}"
+        # Recurrent layers count their initial states themselves.
+        several = call.layer.class_name in RECURRENT or call.layer.class_name not in LAYERS
+        if len(call.inputs) != 1 and not several:
+            return f"inputs: expected 1, found {len(call.inputs)}"
         if options := {key: value for key, value in call.options.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"
         return ""

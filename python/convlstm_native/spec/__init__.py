@@ -6,7 +6,7 @@ consume it. A value is either a *sequence* (a tensor a frame; Keras shape ``(N, 
 axis order of the Keras model, and every axis in it is a known, positive integer.
 
 Weights are float32 in one canonical order: convolution kernels are OIHW, the gates of a recurrent layer
-are stacked along O as i, f, c, o.
+are stacked along O as i, f, c, o (:mod:`.recurrent` names those of each layer).
 """
 
 from __future__ import annotations
@@ -32,7 +32,17 @@ from convlstm_native.spec.network import (
 )
 from convlstm_native.spec.normalization import BatchNormalization
 from convlstm_native.spec.pooling import MaxPooling
-from convlstm_native.spec.recurrent import ConvLSTM2D
+from convlstm_native.spec.recurrent import (
+    GRU,
+    LSTM,
+    ConvLSTM,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+    Recurrent,
+    SimpleRNN,
+    VectorRecurrent,
+)
 from convlstm_native.spec.shaping import Flatten, Slice
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
@@ -43,14 +53,19 @@ LAYERS: dict[str, type[Layer]] = {
         Activation,
         BatchNormalization,
         Collect,
+        ConvLSTM1D,
         ConvLSTM2D,
+        ConvLSTM3D,
         Dense,
         Emit,
         Flatten,
+        GRU,
+        LSTM,
         MaxPooling,
         ReduceTime,
         Repeat,
         Reverse,
+        SimpleRNN,
         Slice,
         Window,
     )
@@ -58,14 +73,19 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "LARGEST_LENGTH",
     "LAYERS",
+    "LSTM",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
     "BatchNormalization",
     "Collect",
+    "ConvLSTM",
+    "ConvLSTM1D",
     "ConvLSTM2D",
+    "ConvLSTM3D",
     "Dense",
     "Emit",
     "Flatten",
@@ -77,11 +97,14 @@ __all__ = [
     "Node",
     "Output",
     "Preprocessing",
+    "Recurrent",
     "ReduceTime",
     "Repeat",
     "Reverse",
+    "SimpleRNN",
     "Slice",
     "Value",
+    "VectorRecurrent",
     "Window",
     "describe",
     "same_padding",
