@@ -9,13 +9,13 @@ from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, RECURRENT, parse
+from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
 SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
-TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, "Flatten"}
+TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, *MOVE_TIME}
 
 
 def to_spec(file: KerasFile) -> NetworkSpec:
@@ -75,7 +75,8 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
     Keras does not tell time from other axes, so the rule looks at the use and the shape. An input
     is a sequence when
     - a recurrent layer (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
-      layers that keep the leading axes (activations, normalization, Dense, Dropout), or
+      layers that keep the leading axes (activations, normalization, Dense, Dropout; of a layer that
+      merges several, the inputs with most axes), or
     - its batch shape has five axes or more, or
     - its first axis after batch is open (None): only time may be.
     An input that is read as an initial state alone is a single.
@@ -89,7 +90,7 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
             call.layer.class_name in TIMELESS and Ref(call.layer.name, call.index, 0) in wanted
         )
         if call.inputs and (timeless or call.layer.class_name in SEQUENCE_READERS):
-            wanted.add(call.inputs[0])
+            wanted.update(_with_most_axes(call, graph))
     return frozenset(
         layer.name
         for layer in graph.inputs
@@ -100,6 +101,15 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
 
 def _looks_like_frames(shape: list[int | None]) -> bool:
     return len(shape) >= 5 or (len(shape) > 1 and shape[1] is None)
+
+
+def _with_most_axes(call: Call, graph: Graph) -> list[Ref]:
+    """The inputs of a call that have its time axis: the first, or of a merging layer all but small ones."""
+    if call.layer.class_name not in MERGING:
+        return [call.inputs[0]]
+    ranks = {Ref(layer.name, 0, 0): len(_batch_shape(layer)) for layer in graph.inputs}
+    most = max((ranks[ref] for ref in call.inputs if ref in ranks), default=0)
+    return [ref for ref in call.inputs if ref not in ranks or ranks[ref] == most >= 3]
 
 
 def _batch_shape(layer: LayerConfig) -> list[int | None]:
@@ -136,7 +146,8 @@ class _Assembly:
         for layer in self.file.graph.inputs:
             is_sequence = layer.name in sequences
             lead = 2 if is_sequence else 1
-            shape = tuple(_batch_shape(layer)[lead:])
+            batch_shape = _batch_shape(layer)
+            shape = tuple(batch_shape[lead:])
             known = tuple(n for n in shape if n is not None)
             if not shape or known != shape:
                 axes = [i + lead for i, n in enumerate(shape) if n is None]
@@ -154,7 +165,10 @@ class _Assembly:
                         f"input {layer.name!r}: {switch}: expected false, found true"
                     )
             self.inputs.append(Input(self._unique(layer.name), known, is_sequence))
-            self.values[Ref(layer.name, 0, 0)] = Tensor(layer.name, Value(known, is_sequence))
+            length = batch_shape[1] if is_sequence else None
+            self.values[Ref(layer.name, 0, 0)] = Tensor(
+                layer.name, Value(known, is_sequence, length)
+            )
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""
@@ -214,8 +228,9 @@ class _Assembly:
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
         # Recurrent layers count their initial states themselves.
-        several = call.layer.class_name in RECURRENT or call.layer.class_name not in LAYERS
-        if len(call.inputs) != 1 and not several:
+        several = {*RECURRENT, *MERGING} if call.inputs else set()
+        kind = call.layer.class_name
+        if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
             return f"inputs: expected 1, found {len(call.inputs)}"
         if options := {key: value for key, value in call.options.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"
