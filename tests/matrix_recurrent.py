@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from matrix import Row, layer
+from matrix import Row, layer, row
 
 FUNCTIONS = ("tanh", "sigmoid", "relu", "linear", "softsign", "hard_sigmoid", "elu", "softplus")
 VECTORS = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}  # with the number of their states
@@ -162,12 +162,117 @@ def _two_maps(keras: Any, x: Any) -> Any:
     return layers.GRU(4)(layers.SimpleRNN(5, return_sequences=True)(x))
 
 
+def bidirectional(kind: str) -> Iterator[Row]:
+    """Bidirectional around a layer, by mode, output and argument."""
+    rank = int(kind[-2]) if kind.startswith("ConvLSTM") else 0
+    shape = (5, *MAPS[rank], 3) if rank else (5, 3)
+    basic: dict[str, Any] = {"units": 4}
+    if rank:
+        basic = {"filters": 2, "kernel_size": 3, "padding": "same"}
+
+    def one(what: str, mode: str | None = "concat", **arguments: Any) -> Row:
+        def build(keras: Any, x: Any) -> Any:
+            inner = getattr(keras.layers, kind)(**basic, **arguments)
+            return keras.layers.Bidirectional(inner, merge_mode=mode)(x)
+
+        return row(f"Bidirectional {kind} {what} {mode}", shape, build)
+
+    for mode in ("concat", "sum", "mul", "ave", None):
+        yield one("sequences", mode, return_sequences=True)
+        yield one("last", mode)
+    yield one("states", return_state=True)
+    yield one("states and sequences", None, return_state=True, return_sequences=True)
+    yield one("no bias", use_bias=False, return_sequences=True)
+    if rank:
+        return
+
+    def turned(keras: Any, x: Any) -> Any:
+        make = getattr(keras.layers, kind)
+        first = make(4, return_sequences=True, go_backwards=True)
+        return keras.layers.Bidirectional(first, backward_layer=make(4, return_sequences=True))(x)
+
+    yield row(f"Bidirectional {kind} turned", shape, turned)
+
+    def different(keras: Any, x: Any) -> Any:
+        back = keras.layers.GRU(4, go_backwards=True, return_sequences=True, use_bias=False)
+        make = getattr(keras.layers, kind)(4, return_sequences=True)
+        return keras.layers.Bidirectional(make, backward_layer=back)(x)
+
+    yield row(f"Bidirectional {kind} and GRU", shape, different)
+    count = 2 * VECTORS[kind]
+    yield Row(
+        f"Bidirectional {kind} initial state",
+        ((5, 3), *[(4,)] * count),
+        lambda keras, x, *states: keras.layers.Bidirectional(
+            getattr(keras.layers, kind)(4, return_sequences=True, return_state=True)
+        )(x, initial_state=list(states)),
+    )
+
+
+def cells() -> Iterator[Row]:
+    """RNN around cells, alone and stacked."""
+
+    def one(what: str, make: Callable[..., Any], **arguments: Any) -> Row:
+        def build(keras: Any, x: Any) -> Any:
+            return _flat(keras.layers.RNN(make(keras.layers), **arguments)(x))
+
+        return row(f"RNN {what}", (5, 3), build)
+
+    yield one("LSTMCell", lambda k: k.LSTMCell(4), return_sequences=True)
+    yield one("GRUCell", lambda k: k.GRUCell(4), return_state=True)
+    yield one("GRUCell before", lambda k: k.GRUCell(4, reset_after=False), return_sequences=True)
+    yield one("SimpleRNNCell", lambda k: k.SimpleRNNCell(4, "relu"), go_backwards=True)
+
+    def stack(k: Any) -> list[Any]:
+        return [k.LSTMCell(4), k.GRUCell(3), k.LSTMCell(2, use_bias=False), k.SimpleRNNCell(5)]
+
+    yield one("stack", stack)
+    yield one("stack sequences", stack, return_sequences=True)
+    yield one("stack backwards", stack, return_sequences=True, go_backwards=True)
+    yield one("stack states", stack, return_state=True, return_sequences=True)
+    yield Row(
+        "RNN stack initial state",
+        ((5, 3), (2,), (2,), (3,)),
+        lambda keras, x, h, c, s: keras.layers.RNN(
+            [keras.layers.LSTMCell(2), keras.layers.GRUCell(3)]
+        )(x, initial_state=[[h, c], s]),
+    )
+    yield row(
+        "Bidirectional RNN stack",
+        (5, 3),
+        lambda keras, x: keras.layers.Bidirectional(
+            keras.layers.RNN(stack(keras.layers), return_sequences=True), merge_mode="sum"
+        )(x),
+    )
+
+
+def _flat(made: Any) -> Any:
+    """Nested states side by side."""
+    if not isinstance(made, (list, tuple)):
+        return made
+    return [
+        tensor for part in made for tensor in (part if isinstance(part, (list, tuple)) else [part])
+    ]
+
+
+def _two_ways(keras: Any, x: Any) -> Any:
+    """LRCN both ways over pooled maps, behind a ConvLSTM both ways."""
+    layers = keras.layers
+    x = layers.Bidirectional(layers.ConvLSTM2D(2, 3, dilation_rate=2, return_sequences=True))(x)
+    x = layers.TimeDistributed(layers.Flatten())(x)
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+    return layers.Bidirectional(layers.GRU(3), merge_mode="mul")(x)
+
+
 ROWS: list[Row] = [
-    *(row for kind in VECTORS for row in vectors(kind)),
+    *(one for kind in VECTORS for one in vectors(kind)),
     *gates("LSTM"),
     *gates("GRU"),
     *resets(),
-    *(row for rank in MAPS for row in maps(rank)),
+    *(one for rank in MAPS for one in maps(rank)),
+    *(one for kind in (*VECTORS, *map("ConvLSTM{}D".format, MAPS)) for one in bidirectional(kind)),
+    *cells(),
+    behind("Bidirectional one behind the other", _two_ways),
     behind("LSTM behind pooled maps", _lrcn),
     behind("recurrent layers one behind the other", _two_maps),
 ]

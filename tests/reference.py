@@ -100,6 +100,7 @@ WHOLE: dict[
     spec.Merge: reference_merging.merge,
     spec.Concatenate: reference_merging.concatenate,
     spec.Dot: reference_merging.dot,
+    spec.Reverse: lambda _, x, __: (x[0][:, ::-1],),
 }
 
 

@@ -23,7 +23,14 @@ import h5py
 import numpy as np
 
 from convlstm_native.errors import ModelFormatError
-from convlstm_native.readers.keras_graph import Graph, LayerConfig, expect, parse_graph, shorten
+from convlstm_native.readers.keras_graph import (
+    Graph,
+    LayerConfig,
+    expect,
+    parse_graph,
+    parse_layer,
+    shorten,
+)
 from convlstm_native.spec import Array
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -204,11 +211,41 @@ def _array(dataset: object) -> Array:
         return values.astype(np.float32)
 
 
-# Sub-objects that hold a layer's weights in a .keras archive.
-INNER = {
-    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "LSTM", "GRU", "SimpleRNN"), "cell"),
-    "TimeDistributed": "layer",
+# The sub-object that holds a layer's weights in a .keras archive.
+INNER = dict.fromkeys(
+    ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "LSTM", "GRU", "SimpleRNN"), "cell"
+)
+# Layers around others: under which attributes these are found, and in which arguments; where there is
+# none, as for the backward layer of Keras 2, the first argument serves.
+WRAPPERS = {
+    "TimeDistributed": {"layer": "layer"},
+    "RNN": {"cell": "cell"},
+    "Bidirectional": {"forward_layer": "layer", "backward_layer": "backward_layer"},
 }
+
+
+def _owners(layer: LayerConfig, where: str) -> Iterator[str]:
+    """Paths from a layer's group to those of the objects that hold its weights, in Keras' order."""
+    wrapped = WRAPPERS.get(layer.class_name)
+    if wrapped is not None:
+        first = next(iter(wrapped.values()))
+        for attribute, key in wrapped.items():
+            given = key if layer.arguments.get(key) is not None else first
+            for path in _owners(_within(expect(layer.arguments, given, dict, where), where), where):
+                yield f"{attribute}/{path}" if path else attribute
+    elif layer.class_name == "StackedRNNCells":
+        count: Counter[str] = Counter()
+        for config in expect(layer.arguments, "cells", list, where):
+            kind = _snake_case(_within(config, where).class_name)
+            yield f"cells/{kind}_{count[kind]}" if count[kind] else f"cells/{kind}"
+            count[kind] += 1
+    else:
+        yield INNER.get(layer.class_name, "")
+
+
+def _within(config: dict[str, Any], where: str) -> LayerConfig:
+    """A layer within another, whose name does not matter."""
+    return parse_layer({"config": {}, "name": "within", **config}, where)
 
 
 def _archive_weights(file: h5py.File, graph: Graph) -> Iterator[tuple[str, tuple[Array, ...]]]:
@@ -224,12 +261,13 @@ def _archive_weights(file: h5py.File, graph: Graph) -> Iterator[tuple[str, tuple
     for layer in graph.layers:
         key = _snake_case(layer.class_name)
         group = f"{root}/{key}_{count[key]}" if count[key] else f"{root}/{key}"
-        if layer.class_name in INNER:
-            group += "/" + INNER[layer.class_name]
-        variables = _child(file, f"{group}/vars") if f"{group}/vars" in file else ()
-        count[key] += 2 if counted_twice and len(variables) else 1
-        names = map(str, range(len(variables)))
-        yield layer.name, tuple(_array(_child(variables, name)) for name in names)
+        weights: list[Array] = []
+        for owner in _owners(layer, f"layer {layer.name!r}"):
+            path = f"{group}/{owner}/vars" if owner else f"{group}/vars"
+            variables = _child(file, path) if path in file else ()
+            weights += [_array(_child(variables, str(i))) for i in range(len(variables))]
+        count[key] += 2 if counted_twice and weights else 1
+        yield layer.name, tuple(weights)
 
 
 def _snake_case(name: str) -> str:

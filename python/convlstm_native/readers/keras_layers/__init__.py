@@ -13,6 +13,7 @@ from convlstm_native.readers.keras_layers import (
     normalization,
     pooling,
     recurrent,
+    recurrent_wrappers,
     shaping,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
@@ -40,6 +41,7 @@ def _time_distributed(args: Arguments) -> Builder:
 
 LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
+    **recurrent_wrappers.LAYERS,
     **dense.LAYERS,
     **merging.LAYERS,
     **normalization.LAYERS,
@@ -47,7 +49,7 @@ LAYERS: dict[str, Parse] = {
     **shaping.LAYERS,
     "TimeDistributed": _time_distributed,
 }
-RECURRENT = tuple(recurrent.LAYERS)
+RECURRENT = (*recurrent.LAYERS, *recurrent_wrappers.LAYERS)
 # Layers that take a list of tensors.
 MERGING = tuple(merging.LAYERS)
 MOVE_TIME = shaping.MOVE_TIME

@@ -22,14 +22,15 @@ Weights = dict[str, Array]
 class Cell:
     """What a recurrent layer does with one frame.
 
-    ``arguments`` are those of ``kind`` that say so. ``shapes`` are those of Keras' weights, in Keras'
-    order, for frames like a value; ``convert`` makes those of the spec of them, where True says that
-    kernels are mirrored.
+    ``arguments`` are those of ``kind`` that say so. There are so many ``weights``, of ``shapes`` by
+    name in Keras' order for frames like a value; ``convert`` makes those of the spec of them, where True
+    says that kernels are mirrored.
     """
 
     what: str
     kind: type[Recurrent]
     arguments: dict[str, Any]
+    weights: int
     shapes: Callable[[Value], Shapes]
     convert: Callable[[Weights, bool], Weights]
 
@@ -40,10 +41,6 @@ class Cell:
         x, *states = inputs
         x = site.as_sequence(x)
         self._expect_frames(x.value)
-        if states and len(states) != len(self.kind.STATES):
-            raise UnsupportedModelError(
-                f"initial_state: expected {', '.join(self.kind.STATES)}, found {len(states)} tensors"
-            )
         given = take(replace(site, weights=weights), self.what, **self.shapes(x.value))
         make: Callable[..., Recurrent] = self.kind
         layer = make(
@@ -127,7 +124,7 @@ def conv_lstm_cell(kind: type[spec.ConvLSTM]) -> ReadCell:
                 "bias": weights.get("bias", np.zeros(4 * filters, np.float32)),
             }
 
-        return Cell(args.what, kind, arguments, shapes, convert)
+        return Cell(args.what, kind, arguments, 2 + use_bias, shapes, convert)
 
     return read
 
@@ -159,7 +156,7 @@ def _vector_cell(
         return {"bias": np.zeros(columns, np.float32)} | weights
 
     arguments = {"units": units, "activation": args.function("activation", "tanh"), **arguments}
-    return Cell(args.what, kind, arguments, shapes, convert)
+    return Cell(args.what, kind, arguments, 2 + use_bias, shapes, convert)
 
 
 def lstm_cell(args: Arguments) -> Cell:
@@ -227,7 +224,7 @@ def cudnn_cell(args: Arguments) -> Cell:
         kernels = {name: transposed(weights[name]) for name in ("kernel", "recurrent_kernel")}
         return kernels | biases
 
-    return Cell(args.what, kind, arguments, shapes, convert)
+    return Cell(args.what, kind, arguments, 3, shapes, convert)
 
 
 CELLS: dict[str, ReadCell] = {
@@ -242,10 +239,49 @@ CELLS: dict[str, ReadCell] = {
 }
 
 
+@dataclass(frozen=True)
+class Stack:
+    """The cells of a recurrent layer, mostly one: each reads the frames that the one before made."""
+
+    cells: tuple[Cell, ...]
+    flow: Flow
+
+    @property
+    def weights(self) -> int:
+        """How many weights all cells have."""
+        return sum(cell.weights for cell in self.cells)
+
+    def call(
+        self, site: CallSite, x: Tensor, states: Sequence[Tensor], weights: tuple[Array, ...]
+    ) -> tuple[Tensor, ...]:
+        """A node a cell; gives y and, where they are wanted, the last states of all cells."""
+        names = [name for cell in self.cells for name in cell.kind.STATES]
+        if states and len(states) != len(names):
+            raise UnsupportedModelError(
+                f"initial_state: expected {', '.join(names)}, found {len(states)} tensor(s)"
+            )
+        last_states: list[Tensor] = []
+        for i, cell in enumerate(self.cells):
+            more = i + 1 < len(self.cells)
+            flow = replace(
+                self.flow,
+                return_sequences=self.flow.return_sequences or more,
+                # The first cell turns the sequence for all.
+                go_backwards=self.flow.go_backwards and i == 0,
+            )
+            own, weights = (
+                (weights[: cell.weights], weights[cell.weights :]) if more else (weights, ())
+            )
+            given, states = states[: len(cell.kind.STATES)], states[len(cell.kind.STATES) :]
+            x, *made = cell.call(site, (x, *given), own, flow)
+            last_states += made
+        return (x, *last_states)
+
+
 def _layer(read_cell: ReadCell) -> Parse:
     def parse(args: Arguments) -> Builder:
-        cell, flow = read_cell(args), read_flow(args)
-        return lambda site: cell.call(site, site.inputs, site.weights, flow)
+        stack = Stack((read_cell(args),), read_flow(args))
+        return lambda site: stack.call(site, site.inputs[0], site.inputs[1:], site.weights)
 
     return parse
 
