@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
+import reference_time
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
 # Layers that read several values or mix frames: (layer, arrays, what the spec knows of each).
 WHOLE: dict[
     type[spec.Layer], Callable[[Any, list[Array64], list[spec.Value]], tuple[Array64, ...]]
-] = {}
+] = {**reference_time.WHOLE}
 
 
 def frame_wise(layer: spec.Layer, x: Array64, rank: int) -> Array64:
