@@ -10,13 +10,9 @@ MAPS = (5, 4, 6, 3)
 FUNCTIONS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 
 
-def merged(
-    id: str, shapes: tuple[tuple[int | None, ...], ...], kind: str, **arguments: Any
-) -> Row:
+def merged(id: str, shapes: tuple[tuple[int | None, ...], ...], kind: str, **arguments: Any) -> Row:
     """A row of one merging layer on inputs of these shapes."""
-    return Row(
-        id, shapes, lambda keras, *xs: getattr(keras.layers, kind)(**arguments)(list(xs))
-    )
+    return Row(id, shapes, lambda keras, *xs: getattr(keras.layers, kind)(**arguments)(list(xs)))
 
 
 def behind_cells(id: str, kind: str, data_format: str, **arguments: Any) -> Row:
@@ -37,10 +33,7 @@ def behind_cells(id: str, kind: str, data_format: str, **arguments: Any) -> Row:
 ROWS: list[Row] = [
     *(merged(kind, (MAPS, MAPS), kind) for kind in FUNCTIONS),
     *(merged(f"{kind} of three", (MAPS,) * 3, kind) for kind in FUNCTIONS if kind != "Subtract"),
-    *(
-        merged(f"{kind} broadcast", (MAPS, (5, 1, 6, 1)), kind)
-        for kind in FUNCTIONS
-    ),
+    *(merged(f"{kind} broadcast", (MAPS, (5, 1, 6, 1)), kind) for kind in FUNCTIONS),
     *(
         merged(f"{kind} of {a} and {b}", (a, b), kind)
         for kind in ("Add", "Subtract", "Multiply")

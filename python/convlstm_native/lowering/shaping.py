@@ -32,9 +32,7 @@ def _reshaped(low: Lowering, node: Node, x: Tensor, shape: tuple[int, ...]) -> T
     return Tensor(low.network.add_view(x.id, 0, [shape[axis] for axis in order]), order)
 
 
-def _order_after(
-    before: tuple[int, ...], order: Order, after: tuple[int, ...]
-) -> Order | None:
+def _order_after(before: tuple[int, ...], order: Order, after: tuple[int, ...]) -> Order | None:
     """The order of the axes of ``after`` for numbers that lie in ``order``, None where there is none."""
     runs = {run[0][0]: run for run in _runs(before, after)}
     rest = [axis for axis in order if before[axis] > 1]

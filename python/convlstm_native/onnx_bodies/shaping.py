@@ -22,9 +22,7 @@ def _permute(body: Body, call: Call) -> Sequence[str]:
     layer = call.layer
     assert isinstance(layer, Permute)
     lead = 2 if value.sequence else 1
-    return [
-        body.add("Transpose", [x], perm=[*range(lead), *(lead + axis for axis in layer.axes)])
-    ]
+    return [body.add("Transpose", [x], perm=[*range(lead), *(lead + axis for axis in layer.axes)])]
 
 
 BODIES: Table = {Permute: _permute, Reshape: _reshape}

@@ -46,9 +46,7 @@ class Concatenate(Layer):
         kinds = {(other.sequence, self._others(other)) for other in inputs}
         expect(len(kinds) == 1, "inputs", f"frames alike but for axis {self.axis}", list(inputs))
         length = sum(other.shape[self.axis] for other in inputs)
-        return (
-            in_step(inputs, (*x.shape[: self.axis], length, *x.shape[self.axis + 1 :])),
-        )
+        return (in_step(inputs, (*x.shape[: self.axis], length, *x.shape[self.axis + 1 :])),)
 
     def _others(self, x: Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return x.shape[: self.axis], x.shape[self.axis + 1 :]
