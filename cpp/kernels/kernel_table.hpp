@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/combine.hpp"
 
 namespace cn {
 
@@ -134,6 +135,9 @@ struct KernelTable {
   void (*norm_pool_row)(const NormPoolRow& row);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
+  // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.
+  void (*combine)(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+                  float* out, std::size_t count);
   // Runs `rounds` of independent fused multiply-adds in registers; returns the number of
   // floating point operations, for measuring what this core can do at most. `sink` gets a
   // value that depends on all of them.

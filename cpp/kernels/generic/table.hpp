@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/generic/activation.hpp"
+#include "kernels/generic/combine.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/dense.hpp"
@@ -31,6 +32,7 @@ constexpr KernelTable make_table(const char* name) {
   table.dense_block = dense_block<V>;
   table.norm_pool_row = norm_pool_row<V>;
   table.activate = activate<V>;
+  table.combine = combine<V>;
   table.fma_burst = fma_burst<V>;
   return table;
 }
