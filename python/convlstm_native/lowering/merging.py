@@ -40,8 +40,8 @@ def strides_along(low: Lowering, x: Tensor, order: Order) -> tuple[int, ...]:
     missing = len(order) - len(shape)
     strides = []
     for axis in order:
-        place = x.order.index(axis - missing) if axis >= missing else None
-        stays = place is None or shape[place] == 1
+        place = x.order.index(axis - missing) if axis >= missing else 0
+        stays = axis < missing or shape[place] == 1
         strides.append(0 if stays else math.prod(shape[place + 1 :]))
     return tuple(strides)
 

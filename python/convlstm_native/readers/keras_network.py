@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
@@ -188,6 +188,7 @@ class _Assembly:
             options=call.options,
             flip=self.file.backend == "theano",
         )
+        before = len(self.nodes)
         try:
             made = self.builders[call.layer.name](site)
         except UnsupportedModelError as error:
@@ -195,11 +196,37 @@ class _Assembly:
             return
         except ModelFormatError as error:
             raise ModelFormatError(f"{self.file.where}: {error}") from error
-        for i, tensor in enumerate(made):
+        for i, tensor in enumerate(self._plainly_named(name, before, made)):
             self.values[Ref(call.layer.name, call.index, i)] = tensor
 
+    def _plainly_named(
+        self, name: str, before: int, made: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The result of a call whose nodes begin at ``before``: the last of them gets the plain name.
+
+        It is the one that outputs show, under the name of the Keras layer.
+        """
+        added = self.nodes[before:]
+        if not made or made[0].name not in {v for node in added for v in node.outputs}:
+            return made
+        swapped = {added[0].name: made[0].name, made[0].name: added[0].name}
+
+        def names(given: Sequence[str]) -> tuple[str, ...]:
+            return tuple(swapped.get(one, one) for one in given)
+
+        self.nodes[before:] = [
+            replace(
+                node,
+                name=names([node.name])[0],
+                inputs=names(node.inputs),
+                outputs=names(node.outputs),
+            )
+            for node in added
+        ]
+        return tuple(replace(tensor, name=names([tensor.name])[0]) for tensor in made)
+
     def _add_node(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A node, named after the Keras layer; the first of several has the plain name."""
+        """A node, named after the Keras layer; the first of several has the plain name for now."""
         made = layer.infer([tensor.value for tensor in inputs])
         node_name = self._unique(name)
         outputs = tuple(
