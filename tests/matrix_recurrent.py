@@ -264,6 +264,59 @@ def _two_ways(keras: Any, x: Any) -> Any:
     return layers.Bidirectional(layers.GRU(3), merge_mode="mul")(x)
 
 
+def masked() -> Iterator[Row]:
+    """Layers behind Masking; the mask is 1 where the first feature is positive."""
+
+    def one(what: str, build: Callable[..., Any]) -> Row:
+        def masked_build(keras: Any, x: Any) -> Any:
+            layers = keras.layers
+            # Both features of a frame are 0 or neither is: relu gives zeros half of the time.
+            x = layers.Dense(1, "relu", use_bias=False)(x)
+            return build(layers, layers.Masking()(layers.Concatenate()([x, x])))
+
+        return row(f"Masking {what}", (7, 1), masked_build)
+
+    for kind in VECTORS:
+        for sequences in (True, False):
+            for backwards in (True, False):
+                arguments = {"return_sequences": sequences, "go_backwards": backwards}
+                yield one(
+                    f"{kind} {arguments}",
+                    lambda k, x, kind=kind, arguments=arguments: getattr(k, kind)(
+                        4, return_state=True, **arguments
+                    )(x),
+                )
+        yield one(
+            f"{kind} twice",
+            lambda k, x, kind=kind: getattr(k, kind)(3)(
+                getattr(k, kind)(4, return_sequences=True)(x)
+            ),
+        )
+        yield one(
+            f"{kind} zeros",
+            lambda k, x, kind=kind: getattr(k, kind)(
+                4, return_sequences=True, zero_output_for_mask=True
+            )(x),
+        )
+        for sequences in (True, False):
+            yield one(
+                f"Bidirectional {kind} sequences={sequences}",
+                lambda k, x, kind=kind, sequences=sequences: k.Bidirectional(
+                    getattr(k, kind)(4, return_sequences=sequences)
+                )(x),
+            )
+    yield one(
+        "carried",
+        lambda k, x: k.LSTM(3)(
+            k.TimeDistributed(k.Dense(4))(
+                k.Dropout(0.2)(k.Dense(5, "tanh")(k.Activation("relu")(x)))
+            )
+        ),
+    )
+    yield one("stack", lambda k, x: k.RNN([k.LSTMCell(3), k.GRUCell(4)], return_sequences=True)(x))
+    yield one("value", lambda k, x: k.GRU(3)(k.Masking(0.25)(k.Activation("tanh")(x))))
+
+
 ROWS: list[Row] = [
     *(one for kind in VECTORS for one in vectors(kind)),
     *gates("LSTM"),
@@ -272,6 +325,7 @@ ROWS: list[Row] = [
     *(one for rank in MAPS for one in maps(rank)),
     *(one for kind in (*VECTORS, *map("ConvLSTM{}D".format, MAPS)) for one in bidirectional(kind)),
     *cells(),
+    *masked(),
     behind("Bidirectional one behind the other", _two_ways),
     behind("LSTM behind pooled maps", _lrcn),
     behind("recurrent layers one behind the other", _two_maps),

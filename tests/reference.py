@@ -21,7 +21,7 @@ from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
-from reference_recurrent import recurrent
+from reference_recurrent import masking, recurrent
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -99,6 +99,7 @@ WHOLE: dict[
     type[spec.Layer], Callable[[Any, list[Array64], list[spec.Value]], tuple[Array64, ...]]
 ] = {
     **reference_time.WHOLE,
+    spec.Masking: lambda layer, x, _: masking(layer, x[0]),
     spec.Merge: reference_merging.merge,
     spec.Concatenate: reference_merging.concatenate,
     spec.Dot: reference_merging.dot,
@@ -139,7 +140,9 @@ def run(
         results: tuple[Array64, ...]
         if isinstance(node.layer, spec.Recurrent):
             # An initial state that is given wins over a kept one, as in Keras.
-            y, last = recurrent(node.layer, given[0], given[1:] or states.get(node.name, ()))
+            masks, start = given[1 : 1 + node.layer.masked], given[1 + node.layer.masked :]
+            kept = states.get(node.name, ())
+            y, last = recurrent(node.layer, given[0], start or kept, *masks)
             if node.layer.stateful:
                 states[node.name] = last
             results = (fused(node.layer, y), *(last if node.layer.return_state else ()))

@@ -15,24 +15,37 @@ Step = Callable[[Array64, tuple[Array64, ...]], tuple[Array64, ...]]
 
 
 def recurrent(
-    layer: spec.Recurrent, x: Array64, start: Sequence[Array64] = ()
+    layer: spec.Recurrent,
+    x: Array64,
+    start: Sequence[Array64] = (),
+    mask: Array64 | None = None,
 ) -> tuple[Array64, tuple[Array64, ...]]:
     """``x`` (N, T, *frame), states (N, *state), zeros where none are given -> y, and the last states.
 
-    y is every h, in the order in which they were computed, or only the last.
+    y is every h, in the order in which they were computed, or only the last. Where ``mask`` (N, T, 1)
+    is 0 the states stay, and y is the y before (zeros in the first step) or zeros.
     """
     x = np.asarray(x, np.float64)
     shape = layer.state_shape(spec.Value(x.shape[2:], sequence=True))
     zeros = (np.zeros((len(x), *shape)),) * len(layer.STATES)
     states = tuple(np.asarray(state, np.float64) for state in start) or zeros
     step = STEPS[type(layer)](layer)
-    every_h = []
+    y, every_y = zeros[0], []
     times = range(x.shape[1])
     for t in reversed(times) if layer.go_backwards else times:
-        states = step(x[:, t], states)
-        every_h.append(states[0])
-    y = np.stack(every_h, axis=1) if layer.return_sequences else states[0]
-    return y, states
+        counts = np.ones(len(x), bool) if mask is None else mask[:, t, 0] == 1
+        counts = counts.reshape(-1, *(1,) * len(shape))
+        new = step(x[:, t], states)
+        y = np.where(counts, new[0], 0 if layer.zero_output_for_mask else y)
+        states = tuple(np.where(counts, *pair) for pair in zip(new, states, strict=True))
+        every_y.append(y)
+    return np.stack(every_y, axis=1) if layer.return_sequences else y, states
+
+
+def masking(layer: spec.Masking, x: Array64) -> tuple[Array64, Array64]:
+    """``x`` (N, T, F) with zeros where all of a vector are ``value``, and where they are not."""
+    counts = (x != np.float32(layer.value)).any(axis=-1, keepdims=True)
+    return np.where(counts, x, 0), counts.astype(np.float64)
 
 
 def lstm_gates(layer: Any, gates: Sequence[Array64], c: Array64) -> tuple[Array64, Array64]:

@@ -1,6 +1,7 @@
 // Layers that remember.
 #include "bindings/build.hpp"
 #include "layers/conv_lstm_2d.hpp"
+#include "layers/masked.hpp"
 #include "layers/recurrent.hpp"
 
 namespace cn {
@@ -9,11 +10,15 @@ namespace {
 using Lengths = std::vector<std::size_t>;
 using OutputsAndStates = std::pair<std::vector<ValueId>, std::vector<ValueId>>;
 
+// Frames to pass over: where the value is zero; and whether their output is zeros.
+using MaskArgument = std::optional<std::pair<ValueId, bool>>;
+
 // What all recurrent layers are told: the sequence, the singles that the states start from, whether
 // every frame and the last states are wanted.
 struct Sequence {
   std::string name;
   ValueId x;
+  MaskArgument mask;
   std::vector<ValueId> initial;
   bool frames, final, stateful;
 };
@@ -21,13 +26,21 @@ struct Sequence {
 OutputsAndStates add_sequence(Network& network, const Sequence& a, std::unique_ptr<Layer> layer,
                               const Shape& output) {
   Network::NewLayer added;
+  added.inputs = {a.x};
+  if (a.mask) {
+    const Value& mask = network.value(a.mask->first);
+    if (element_count(mask.shape) != 1) {
+      throw UnsupportedError(a.name + ": expected one number a frame as mask");
+    }
+    layer = std::make_unique<Masked>(std::move(layer), output, a.mask->second);
+    added.inputs.push_back(a.mask->first);
+  }
   if (a.frames) added.outputs = {output};
   if (a.final) {
     for (const StatePart& part : layer->state_parts()) added.final.push_back(part.shape);
   }
   added.name = a.name;
   added.layer = std::move(layer);
-  added.inputs = {a.x};
   added.initial = a.initial;
   added.keeps_state = a.stateful;
   const Network::Added values = network.add_layer(std::move(added));
@@ -111,43 +124,58 @@ OutputsAndStates add_recurrent(Network& network, const Sequence& a, RecurrentOpt
                       {units});
 }
 
+// The frame with zeros in place of frames that do not count, and the mask.
+std::pair<ValueId, ValueId> add_mask(Network& network, const std::string& name, ValueId x,
+                                     float value) {
+  const Shape shape = network.value(x).shape;
+  Network::NewLayer added;
+  added.name = name;
+  added.layer = std::make_unique<Mask>(element_count(shape), value);
+  added.inputs = {x};
+  added.outputs = {shape, {1}};
+  const std::vector<ValueId> made = network.add_layer(std::move(added)).outputs;
+  return {made[0], made[1]};
+}
+
 }  // namespace
 
 void add_recurrent_methods(NetworkClass& network) {
+  network.def("add_mask", &add_mask);
   network.def(
       "add_conv_lstm",
-      [](Network& n, const std::string& name, ValueId x, const std::vector<ValueId>& initial,
-         bool frames, bool final, bool stateful, std::size_t filters, const Floats& kernel,
-         const Floats& recurrent_kernel, const Floats& bias, const Lengths& kernel_size,
-         const Lengths& strides, const Lengths& dilation_rate, bool same, std::size_t groups,
-         const Function& activation, const Function& recurrent_activation, const NormArgument& norm,
-         const PoolArgument& pool) {
-        return add_conv_lstm(n, {name, x, initial, frames, final, stateful}, filters, kernel,
+      [](Network& n, const std::string& name, ValueId x, const MaskArgument& mask,
+         const std::vector<ValueId>& initial, bool frames, bool final, bool stateful,
+         std::size_t filters, const Floats& kernel, const Floats& recurrent_kernel,
+         const Floats& bias, const Lengths& kernel_size, const Lengths& strides,
+         const Lengths& dilation_rate, bool same, std::size_t groups, const Function& activation,
+         const Function& recurrent_activation, const NormArgument& norm, const PoolArgument& pool) {
+        return add_conv_lstm(n, {name, x, mask, initial, frames, final, stateful}, filters, kernel,
                              recurrent_kernel, bias, kernel_size, strides, dilation_rate, same,
                              groups, activation, recurrent_activation, norm, pool);
       },
-      py::kw_only(), py::arg("name"), py::arg("x"), py::arg("initial"), py::arg("frames"),
-      py::arg("final"), py::arg("stateful"), py::arg("filters"), py::arg("kernel"),
-      py::arg("recurrent_kernel"), py::arg("bias"), py::arg("kernel_size"), py::arg("strides"),
-      py::arg("dilation_rate"), py::arg("same"), py::arg("groups"), py::arg("activation"),
-      py::arg("recurrent_activation"), py::arg("norm"), py::arg("pool"));
+      py::kw_only(), py::arg("name"), py::arg("x"), py::arg("mask"), py::arg("initial"),
+      py::arg("frames"), py::arg("final"), py::arg("stateful"), py::arg("filters"),
+      py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("kernel_size"),
+      py::arg("strides"), py::arg("dilation_rate"), py::arg("same"), py::arg("groups"),
+      py::arg("activation"), py::arg("recurrent_activation"), py::arg("norm"), py::arg("pool"));
 
   const auto def_recurrent = [&network](const char* method, RecurrentOptions::Kind kind) {
     network.def(
         method,
-        [kind](Network& n, const std::string& name, ValueId x, const std::vector<ValueId>& initial,
-               bool frames, bool final, bool stateful, std::size_t units, const Floats& kernel,
-               const Floats& recurrent_kernel, const Floats& bias,
-               const std::optional<Floats>& recurrent_bias, const Function& activation,
-               const Function& recurrent_activation) {
-          return add_recurrent(n, {name, x, initial, frames, final, stateful}, kind, units, kernel,
-                               recurrent_kernel, bias, recurrent_bias, activation,
+        [kind](Network& n, const std::string& name, ValueId x, const MaskArgument& mask,
+               const std::vector<ValueId>& initial, bool frames, bool final, bool stateful,
+               std::size_t units, const Floats& kernel, const Floats& recurrent_kernel,
+               const Floats& bias, const std::optional<Floats>& recurrent_bias,
+               const Function& activation, const Function& recurrent_activation) {
+          return add_recurrent(n, {name, x, mask, initial, frames, final, stateful}, kind, units,
+                               kernel, recurrent_kernel, bias, recurrent_bias, activation,
                                recurrent_activation);
         },
-        py::kw_only(), py::arg("name"), py::arg("x"), py::arg("initial"), py::arg("frames"),
-        py::arg("final"), py::arg("stateful"), py::arg("units"), py::arg("kernel"),
-        py::arg("recurrent_kernel"), py::arg("bias"), py::arg("recurrent_bias") = py::none(),
-        py::arg("activation"), py::arg("recurrent_activation") = Function{"linear", {}});
+        py::kw_only(), py::arg("name"), py::arg("x"), py::arg("mask"), py::arg("initial"),
+        py::arg("frames"), py::arg("final"), py::arg("stateful"), py::arg("units"),
+        py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"),
+        py::arg("recurrent_bias") = py::none(), py::arg("activation"),
+        py::arg("recurrent_activation") = Function{"linear", {}});
   };
   using Kind = RecurrentOptions::Kind;
   def_recurrent("add_lstm", Kind::lstm);

@@ -80,6 +80,7 @@ class Network:
         *,
         name: str,
         x: int,
+        mask: tuple[int, bool] | None,
         initial: Sequence[int],
         frames: bool,
         final: bool,
@@ -98,11 +99,13 @@ class Network:
         norm: _Norm,
         pool: _Pool,
     ) -> tuple[list[int], list[int]]: ...
+    def add_mask(self, name: str, x: int, value: float) -> tuple[int, int]: ...
     def add_lstm(
         self,
         *,
         name: str,
         x: int,
+        mask: tuple[int, bool] | None,
         initial: Sequence[int],
         frames: bool,
         final: bool,

@@ -140,10 +140,12 @@ def _unused(name: str, taken: set[str]) -> str:
 
 
 def _conv_lstms(network: NetworkSpec) -> Iterator[tuple[Node, ConvLSTM2D]]:
-    """The ConvLSTM2D layers that nothing has been fused into yet."""
+    """The ConvLSTM2D layers without a mask that nothing has been fused into yet."""
     for node in network.nodes:
         layer = node.layer
-        if isinstance(layer, ConvLSTM2D) and layer.norm is None and layer.pool is None:
+        if not isinstance(layer, ConvLSTM2D) or layer.masked:
+            continue
+        if layer.norm is None and layer.pool is None:
             yield node, layer
 
 

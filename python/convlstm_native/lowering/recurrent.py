@@ -22,6 +22,7 @@ from convlstm_native.spec import (
     ConvLSTM1D,
     ConvLSTM2D,
     ConvLSTM3D,
+    Masking,
     Node,
     Recurrent,
     SimpleRNN,
@@ -35,12 +36,15 @@ def _sequence(
     """What every recurrent layer of the engine is told, with its inputs in ``order``."""
     layer = node.layer
     assert isinstance(layer, Recurrent)
-    x, *initial = (low.with_order(node, tensor, order) for tensor in inputs)
+    masks, states = inputs[1 : 1 + layer.masked], inputs[1 + layer.masked :]
+    x, *initial = (low.with_order(node, tensor, order) for tensor in (inputs[0], *states))
+    sequences = [x.id, *(mask.id for mask in masks)]
     if layer.go_backwards:
-        x = Tensor(low.network.add_reversed(node.name, x.id), order)
+        sequences = [low.network.add_reversed(node.name, value) for value in sequences]
     return {
         "name": node.name,
-        "x": x.id,
+        "x": sequences[0],
+        "mask": (sequences[1], layer.zero_output_for_mask) if layer.masked else None,
         "initial": [tensor.id for tensor in initial],
         "frames": layer.return_sequences,
         "final": layer.return_state or not layer.return_sequences,
@@ -52,9 +56,11 @@ def _sequence(
 def _outputs(
     layer: Recurrent, made: tuple[list[int], list[int]], order: Order
 ) -> tuple[Tensor, ...]:
-    """y and the last states; without return_sequences y is the last h."""
+    """y and the last states; without return_sequences y is the last h, with a mask the last output."""
     frames, final = made
-    outputs = [*(frames or final[:1]), *(final if layer.return_state else ())]
+    last = final[-1:] if layer.masked else final[:1]
+    states = final[: len(layer.STATES)] if layer.return_state else []
+    outputs = [*(frames or last), *states]
     return tuple(Tensor(value, order) for value in outputs)
 
 
@@ -107,7 +113,16 @@ def _recurrent(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[T
     return _outputs(layer, made, as_given(1))
 
 
+def _masking(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    (x,) = inputs
+    layer = node.layer
+    assert isinstance(layer, Masking)
+    values = low.network.add_mask(node.name, x.id, layer.value)
+    return tuple(Tensor(value, x.order) for value in values)
+
+
 LOWER: Table = {
+    Masking: _masking,
     **dict.fromkeys((ConvLSTM1D, ConvLSTM2D, ConvLSTM3D), _conv_lstm),
     **dict.fromkeys((LSTM, GRU, SimpleRNN), _recurrent),
 }

@@ -16,6 +16,7 @@ from convlstm_native.spec import (
     ConvLSTM1D,
     ConvLSTM2D,
     ConvLSTM3D,
+    Masking,
     Recurrent,
     SimpleRNN,
     same_padding,
@@ -29,38 +30,42 @@ def _loop(body: Body, call: Call, channel_axis: int = 0) -> list[str]:
     """The Scan over the frames of a recurrent layer, whose channels stand at ``channel_axis``."""
     layer = call.layer
     assert isinstance(layer, Recurrent)
-    x, *given = call.inputs
+    x, *rest = call.inputs
+    masks, given = rest[: layer.masked], rest[layer.masked :]
     inward, outward = _channels_to_front(len(call.values[0].shape), channel_axis)
     steps = body.add("Transpose", [x], perm=[1, 0, *(2 + axis for axis in inward)])
     frame = _permuted(call.values[0].shape, inward)
     state = _permuted(layer.state_shape(call.values[0]), inward)
+    samples = body.add("Shape", [steps], start=1, end=2)
+    shape = body.add("Concat", [samples, body.constant(list(state))], axis=0)
+    zeros = body.add("ConstantOfShape", [shape])
+    states = [zeros] * len(layer.STATES)
     if given:
         states = [
             body.add("Transpose", [tensor], perm=[0, *(1 + axis for axis in inward)])
             for tensor in given
         ]
-    else:
-        samples = body.add("Shape", [steps], start=1, end=2)
-        shape = body.add("Concat", [samples, body.constant(list(state))], axis=0)
-        states = [body.add("ConstantOfShape", [shape])] * len(layer.STATES)
+    scanned = [steps, *(body.add("Transpose", [mask], perm=[1, 0, 2]) for mask in masks)]
     if isinstance(layer, ConvLSTM) and _joins_convolutions(layer):
         body.add("Concat", ["kernel", "recurrent_kernel"], "joint_kernel", axis=1)
     last = [f"last_{name}" for name in layer.STATES]
+    # A masked step shows the output of the one before.
+    shown = ["last_y"] if layer.masked else []
     scan = helper.make_node(
         "Scan",
-        [*states, steps],
-        [*last, *(["all_h"] if layer.return_sequences else [])],
+        [*states, *([zeros] * layer.masked), *scanned],
+        [*last, *shown, *(["all_y"] if layer.return_sequences else [])],
         name="steps",
         body=_step(layer, frame, state),
-        num_scan_inputs=1,
-        scan_input_directions=[int(layer.go_backwards)],
+        num_scan_inputs=len(scanned),
+        scan_input_directions=[int(layer.go_backwards)] * len(scanned),
     )
     body.nodes.append(scan)
     single = [0, *(1 + axis for axis in outward)]
     if layer.return_sequences:
-        y = body.add("Transpose", ["all_h"], perm=[1, 0, *(2 + axis for axis in outward)])
+        y = body.add("Transpose", ["all_y"], perm=[1, 0, *(2 + axis for axis in outward)])
     else:
-        y = body.add("Transpose", ["last_h"], perm=single)
+        y = body.add("Transpose", [*shown, "last_h"][:1], perm=single)
     final = last if layer.return_state else []
     return [y, *(body.add("Transpose", [name], perm=single) for name in final)]
 
@@ -76,28 +81,45 @@ def _permuted(shape: Sequence[int], permutation: Sequence[int]) -> tuple[int, ..
 
 
 def _step(layer: Recurrent, frame: tuple[int, ...], state: tuple[int, ...]) -> onnx.GraphProto:
-    """One time step as a Scan body: (states, x_t) -> states, and h again to be collected."""
+    """One time step as a Scan body: (states, x_t) -> states, and h again to be collected.
+
+    With a mask: (states, y_before, x_t, mask_t) -> (states, y), and y again to be collected.
+    """
     body = Body("step_")
     if isinstance(layer, ConvLSTM):
-        _lstm_gates(body, layer, _convolved(body, layer, frame))
+        new = _lstm_gates(body, layer, _convolved(body, layer, frame))
     elif isinstance(layer, LSTM):
-        _lstm_gates(body, layer, _sum_of_products(body))
+        new = _lstm_gates(body, layer, _sum_of_products(body))
     elif isinstance(layer, GRU):
-        _gru(body, layer)
+        new = _gru(body, layer)
     else:
-        activated = add_activation(body, _sum_of_products(body), layer.activation)
-        body.add("Identity", [activated], "h_after")
-    results = [f"{name}_after" for name in layer.STATES]
+        new = [add_activation(body, _sum_of_products(body), layer.activation)]
+    carried, scanned = list(layer.STATES), [_declare("x_t", frame)]
+    if layer.masked:
+        new = _where_masked(body, layer, new, len(state))
+        carried.append("y")
+        scanned.append(_declare("mask_t", (1,)))
+    for name, value in zip(carried, new, strict=True):
+        body.add("Identity", [value], f"{name}_after")
+    results = [f"{name}_after" for name in carried]
     if layer.return_sequences:
-        results.append(body.add("Identity", ["h_after"], "h_t"))
+        results.append(body.add("Identity", ["y_after" if layer.masked else "h_after"], "y_t"))
     # ONNX Runtime wants to know the shape of what it collects, and cannot always infer it.
-    states = [_declare(f"{name}_before", state) for name in layer.STATES]
-    return helper.make_graph(
-        body.nodes,
-        "step",
-        [*states, _declare("x_t", frame)],
-        [_declare(name, state) for name in results],
-    )
+    before = [_declare(f"{name}_before", state) for name in carried]
+    results_info = [_declare(name, state) for name in results]
+    return helper.make_graph(body.nodes, "step", [*before, *scanned], results_info)
+
+
+def _where_masked(body: Body, layer: Recurrent, new: Sequence[str], rank: int) -> list[str]:
+    """The states and the output y of a step that a mask may pass over."""
+    mask = body.add("Reshape", ["mask_t", body.constant([-1, *[1] * rank])])
+    counts = body.add("Greater", [mask, body.constant(0.5)])
+    states = [
+        body.add("Where", [counts, value, f"{name}_before"])
+        for name, value in zip(layer.STATES, new, strict=True)
+    ]
+    otherwise = body.constant(0.0) if layer.zero_output_for_mask else "y_before"
+    return [*states, body.add("Where", [counts, new[0], otherwise])]
 
 
 def _declare(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
@@ -112,16 +134,16 @@ def _split(body: Body, gates: str, prefix: str, names: str) -> list[str]:
     return parts
 
 
-def _lstm_gates(body: Body, layer: ConvLSTM | LSTM, gates: str) -> None:
-    """c_after and h_after from the sums of the gates i, f, c, o."""
+def _lstm_gates(body: Body, layer: ConvLSTM | LSTM, gates: str) -> list[str]:
+    """h and c from the sums of the gates i, f, c, o."""
     gate_i, gate_f, gate_c, gate_o = _split(body, gates, "gate", "ifco")
     i, f, o = (
         add_activation(body, gate, layer.recurrent_activation) for gate in (gate_i, gate_f, gate_o)
     )
     candidate = add_activation(body, gate_c, layer.activation)
     kept, new = body.add("Mul", [f, "c_before"]), body.add("Mul", [i, candidate])
-    body.add("Add", [kept, new], "c_after")
-    body.add("Mul", [o, add_activation(body, "c_after", layer.activation)], "h_after")
+    c = body.add("Add", [kept, new])
+    return [body.add("Mul", [o, add_activation(body, c, layer.activation)]), c]
 
 
 # --- maps ---------------------------------------------------------------------------------------------
@@ -178,8 +200,8 @@ def _sum_of_products(body: Body) -> str:
     return body.add("Add", [_from_input(body), from_state])
 
 
-def _gru(body: Body, layer: GRU) -> None:
-    """h_after: gates z, r, h; the reset gate acts before or behind the recurrent product."""
+def _gru(body: Body, layer: GRU) -> list[str]:
+    """h: gates z, r, h; the reset gate acts before or behind the recurrent product."""
     x_z, x_r, x_h = _split(body, _from_input(body), "x", "zrh")
     if layer.reset_after:
         recurrent = body.add("MatMul", ["h_before", "recurrent_kernel"])
@@ -200,7 +222,7 @@ def _gru(body: Body, layer: GRU) -> None:
         h_h = body.add("MatMul", [body.add("Mul", [r, "h_before"]), kernels[2]])
     candidate = add_activation(body, body.add("Add", [x_h, h_h]), layer.activation)
     new = body.add("Mul", [body.add("Sub", [body.constant(1.0), z]), candidate])
-    body.add("Add", [body.add("Mul", [z, "h_before"]), new], "h_after")
+    return [body.add("Add", [body.add("Mul", [z, "h_before"]), new])]
 
 
 def _conv_lstm(body: Body, call: Call) -> list[str]:
@@ -208,7 +230,19 @@ def _conv_lstm(body: Body, call: Call) -> list[str]:
     return _loop(body, call, call.layer.channel_axis)
 
 
+def _masking(body: Body, call: Call) -> list[str]:
+    layer = call.layer
+    assert isinstance(layer, Masking)
+    (x,) = call.inputs
+    same = body.add("Equal", [x, body.constant(layer.value)])
+    differs = body.add("Cast", [body.add("Not", [same])], to=TensorProto.FLOAT)
+    mask = body.add("ReduceMax", [differs], axes=[-1], keepdims=1)
+    counts = body.add("Greater", [mask, body.constant(0.5)])
+    return [body.add("Where", [counts, x, body.constant(0.0)]), mask]
+
+
 BODIES: Table = {
+    Masking: _masking,
     **dict.fromkeys((ConvLSTM1D, ConvLSTM2D, ConvLSTM3D), _conv_lstm),
     **dict.fromkeys((LSTM, GRU, SimpleRNN), _loop),
 }

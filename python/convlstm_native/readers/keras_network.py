@@ -11,6 +11,7 @@ from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
 from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
+from convlstm_native.readers.keras_layers.masks import carry
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
@@ -191,6 +192,8 @@ class _Assembly:
         before = len(self.nodes)
         try:
             made = self.builders[call.layer.name](site)
+            if call.layer.class_name not in RECURRENT:
+                made = carry(call.layer, known, made)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
             return

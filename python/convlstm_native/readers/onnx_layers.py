@@ -81,7 +81,7 @@ def _call(matcher: Matcher, node: onnx.NodeProto) -> None:
         given = needed or node.input[index]
         arguments[name] = matcher.weight(node, index) if given else None
     if "initial_state" in kind.NOT_IN_FILES:
-        arguments["initial_state"] = bool(others)
+        arguments["initial_state"] = len(others) > arguments.get("masked", False)
     tensors = [_plain(matcher.tensor(name)) for name in (node.input[0], *others)]
     matcher.emit(node, kind(**arguments), tensors, list(node.output))
 

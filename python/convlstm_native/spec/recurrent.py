@@ -21,14 +21,19 @@ from convlstm_native.spec.pooling import MaxPooling
 class Recurrent(Layer):
     """What recurrent layers have in common.
 
-    Inputs: x, a sequence; then, when ``initial_state`` is set, a single for each of ``STATES``. Outputs:
-    y, a sequence of every h in the order in which they were computed, or without ``return_sequences``
-    the single of the last step; then, with ``return_state``, the singles of the last states.
+    Inputs: x, a sequence; then, when it is ``masked``, the mask of a :class:`Masking`; then, when
+    ``initial_state`` is set, a single for each of ``STATES``. Outputs: y, a sequence of every h in the
+    order in which they were computed, or without ``return_sequences`` the single of the last step; then,
+    with ``return_state``, the singles of the last states.
+
+    Where the mask is 0 the states stay as they are, and y is that of the step before (zeros in the first
+    step), or zeros with ``zero_output_for_mask``.
     """
 
     # The states by name, the output h first.
     STATES: ClassVar[tuple[str, ...]] = ("h",)
     NOT_IN_FILES = frozenset({"initial_state"})
+    ADDED_LATER = frozenset({"masked", "zero_output_for_mask"})
 
     activation: Function
     return_sequences: bool
@@ -36,6 +41,8 @@ class Recurrent(Layer):
     go_backwards: bool
     stateful: bool
     initial_state: bool
+    masked: bool
+    zero_output_for_mask: bool
 
     def state_shape(self, x: Value) -> tuple[int, ...]:
         """Shape of each state, and of the output as the cell makes it."""
@@ -46,14 +53,19 @@ class Recurrent(Layer):
 
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
         names = self.STATES if self.initial_state else ()
-        inputs_are = ", ".join(("x", *names))
-        expect(len(inputs) == 1 + len(names), "inputs", inputs_are, len(inputs))
+        before = ("x", "mask") if self.masked else ("x",)
+        expected = ", ".join((*before, *names))
+        expect(len(inputs) == len(before) + len(names), "inputs", expected, len(inputs))
         x = inputs[0]
+        if self.masked:
+            mask = inputs[1]
+            expect(not self.stateful, "stateful", "false where there is a mask", True)
+            expect(mask.sequence and mask.shape == (1,), "mask", "a sequence of one number", mask)
         for function in self._functions():
             elementwise = function.name not in OVER_LAST_AXIS
             expect(elementwise, "activation", "an elementwise one", function.name)
         state = Value(self.state_shape(x), sequence=False)
-        for name, given in zip(names, inputs[1:], strict=True):
+        for name, given in zip(names, inputs[len(before) :], strict=True):
             expect(given == state, f"initial {name}", state, given)
         y = x.with_shape(state.shape) if self.return_sequences else state
         return (y, *[state] * (len(self.STATES) if self.return_state else 0))
@@ -90,6 +102,8 @@ class ConvLSTM(Recurrent):
     go_backwards: bool = False
     stateful: bool = False
     initial_state: bool = False
+    masked: bool = False
+    zero_output_for_mask: bool = False
 
     def __post_init__(self) -> None:
         for name in ("strides", "dilation_rate"):
@@ -242,6 +256,8 @@ class LSTM(VectorRecurrent):
     go_backwards: bool = False
     stateful: bool = False
     initial_state: bool = False
+    masked: bool = False
+    zero_output_for_mask: bool = False
 
     def _functions(self) -> tuple[Function, ...]:
         return (self.activation, self.recurrent_activation)
@@ -272,6 +288,8 @@ class GRU(VectorRecurrent):
     go_backwards: bool = False
     stateful: bool = False
     initial_state: bool = False
+    masked: bool = False
+    zero_output_for_mask: bool = False
 
     def state_shape(self, x: Value) -> tuple[int, ...]:
         """``(units,)``"""
@@ -300,6 +318,23 @@ class SimpleRNN(VectorRecurrent):
     go_backwards: bool = False
     stateful: bool = False
     initial_state: bool = False
+    masked: bool = False
+    zero_output_for_mask: bool = False
+
+
+@dataclass(frozen=True)
+class Masking(Layer):
+    """Which frames count: two sequences, the frames with zeros where they do not, and the mask ``(1,)``.
+
+    The mask is 1 where any number of a vector differs from ``value``, else 0.
+    """
+
+    value: float
+
+    def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        (x,) = inputs
+        expect(x.sequence and len(x.shape) == 1, "input", "a sequence of vectors", x)
+        return x, x.with_shape((1,))
 
 
 def expect_weights(**weights: tuple[Array, tuple[int, ...]]) -> None:

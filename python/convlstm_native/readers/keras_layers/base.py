@@ -19,10 +19,11 @@ from convlstm_native.spec import Array, Value
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value of the spec under its name."""
+    """A value of the spec under its name; ``mask`` tells which frames count, as Keras' masks do."""
 
     name: str
     value: Value
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)

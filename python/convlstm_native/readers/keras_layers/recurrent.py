@@ -41,6 +41,7 @@ class Cell:
         x, *states = inputs
         x = site.as_sequence(x)
         self._expect_frames(x.value)
+        mask = () if x.mask is None else (x.mask,)
         given = take(replace(site, weights=weights), self.what, **self.shapes(x.value))
         make: Callable[..., Recurrent] = self.kind
         layer = make(
@@ -48,8 +49,11 @@ class Cell:
             **self.convert(given, site.flip),
             **vars(flow),
             initial_state=bool(states),
+            masked=bool(mask),
         )
-        return site.add(layer, (x, *states))
+        y, *last_states = site.add(layer, (x, *mask, *states))
+        # Keras hands the mask on as it is, also where the frames come out last first.
+        return (replace(y, mask=x.mask if flow.return_sequences else None), *last_states)
 
     def _expect_frames(self, x: Value) -> None:
         rank = self.kind.RANK + 1 if issubclass(self.kind, spec.ConvLSTM) else 1
@@ -65,18 +69,19 @@ class Flow:
     return_state: bool = False
     go_backwards: bool = False
     stateful: bool = False
+    zero_output_for_mask: bool = False
 
 
 def read_flow(args: Arguments) -> Flow:
     """The arguments that every recurrent layer has."""
     args.off("time_major", "return_runtime", "ragged")
-    # Only looked at where there is a mask, which Masking and Embedding alone would make.
-    args.ignore("zero_output_for_mask", "input_dim", "input_length")
+    args.ignore("input_dim", "input_length")
     return Flow(
         return_sequences=args.flag("return_sequences", False),
         return_state=args.flag("return_state", False),
         go_backwards=args.flag("go_backwards", False),
         stateful=args.flag("stateful", False),
+        zero_output_for_mask=args.flag("zero_output_for_mask", False),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from convlstm_native import spec
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
@@ -111,6 +113,8 @@ def _bidirectional(args: Arguments) -> Builder:
     if replace(backward.flow, go_backwards=not backward.flow.go_backwards) != forward.flow:
         args.reject("backward_layer", f"{forward.flow} the other way round", backward.flow)
 
+    forward, backward = (_zeros_for_mask(stack) for stack in (forward, backward))
+
     def build(site: CallSite) -> tuple[Tensor, ...]:
         x, *states = site.inputs
         half = len(states) // 2
@@ -119,9 +123,16 @@ def _bidirectional(args: Arguments) -> Builder:
         back, *last_back = backward.call(site, x, states[half:], weights[1])
         if backward.flow.return_sequences:
             (back,) = site.add(spec.Reverse(), (back,))
-        return (*_merged(site, mode, y, back), *last, *last_back)
+        merged = (replace(tensor, mask=y.mask) for tensor in _merged(site, mode, y, back))
+        return (*merged, *last, *last_back)
 
     return build
+
+
+def _zeros_for_mask(stack: Stack) -> Stack:
+    """Bidirectional shows zeros for masked frames of a sequence, whatever the layers say."""
+    flow = stack.flow
+    return replace(stack, flow=replace(flow, zero_output_for_mask=flow.return_sequences))
 
 
 def _direction(args: Arguments, name: str) -> Stack:
@@ -139,4 +150,22 @@ def _merged(site: CallSite, mode: str | None, y: Tensor, back: Tensor) -> tuple[
     return site.add(spec.Merge(MERGES[mode]), (y, back))
 
 
-LAYERS: dict[str, Parse] = {"RNN": _rnn, "Bidirectional": _bidirectional}
+def _masking(args: Arguments) -> Builder:
+    # As float32, in which Keras compares.
+    value = float(str(np.float32(args.number("mask_value", 0.0))))
+
+    def build(site: CallSite) -> tuple[Tensor, ...]:
+        x = site.as_sequence(site.inputs[0])
+        if len(x.value.shape) != 1:
+            raise UnsupportedModelError(f"input: expected a sequence of vectors, found {x.value}")
+        y, mask = site.add(spec.Masking(value), (x,))
+        return (replace(y, mask=mask),)
+
+    return build
+
+
+LAYERS: dict[str, Parse] = {
+    "RNN": _rnn,
+    "Bidirectional": _bidirectional,
+    "Masking": _masking,
+}
