@@ -27,8 +27,18 @@ TOLERANCES: dict[str, float] = {
     "batch_normalization": 2 * EPS,
     # A choice among its inputs, without arithmetic.
     "max_pooling": 0.0,
+    "pad": 0.0,
+    "nearest": 0.0,
     "slice": 0.0,
     "flatten": 0.0,
+    # A sum of up to 125 numbers in float32, column by column, and a division.
+    "average_pooling": 4 * EPS,
+    # The same for up to 300 numbers one after another.
+    "average_pooling long": 16 * EPS,
+    # Sums of 64 numbers in float32, all others in float64.
+    "mean": 4 * EPS,
+    # Two sums of a few products, one along rows and one along columns, by rounded weights.
+    "resize": 8 * EPS,
     # Sums of up to a few hundred products in any order.
     "dense": 16 * EPS,
     # One rational approximation or one library call in float64, rounded once. Element by element.

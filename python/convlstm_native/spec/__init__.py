@@ -31,8 +31,9 @@ from convlstm_native.spec.network import (
     weights,
 )
 from convlstm_native.spec.normalization import BatchNormalization
-from convlstm_native.spec.pooling import MaxPooling
+from convlstm_native.spec.pooling import AveragePooling, MaxPooling, Pooling, Reduce
 from convlstm_native.spec.recurrent import ConvLSTM2D
+from convlstm_native.spec.resizing import INTERPOLATIONS, Pad, Resize, interpolation_weights
 from convlstm_native.spec.shaping import Flatten, Slice
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
@@ -41,6 +42,7 @@ LAYERS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Activation,
+        AveragePooling,
         BatchNormalization,
         Collect,
         ConvLSTM2D,
@@ -48,8 +50,11 @@ LAYERS: dict[str, type[Layer]] = {
         Emit,
         Flatten,
         MaxPooling,
+        Pad,
+        Reduce,
         ReduceTime,
         Repeat,
+        Resize,
         Reverse,
         Slice,
         Window,
@@ -58,11 +63,13 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "ACTIVATIONS",
+    "INTERPOLATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
+    "AveragePooling",
     "BatchNormalization",
     "Collect",
     "ConvLSTM2D",
@@ -76,14 +83,19 @@ __all__ = [
     "NetworkSpec",
     "Node",
     "Output",
+    "Pad",
+    "Pooling",
     "Preprocessing",
+    "Reduce",
     "ReduceTime",
     "Repeat",
+    "Resize",
     "Reverse",
     "Slice",
     "Value",
     "Window",
     "describe",
+    "interpolation_weights",
     "same_padding",
     "weights",
     "window_output",

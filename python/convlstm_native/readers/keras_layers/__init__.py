@@ -7,7 +7,14 @@ from dataclasses import replace
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
-from convlstm_native.readers.keras_layers import dense, normalization, pooling, recurrent, shaping
+from convlstm_native.readers.keras_layers import (
+    dense,
+    normalization,
+    pooling,
+    recurrent,
+    resizing,
+    shaping,
+)
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
 
 
@@ -36,6 +43,7 @@ LAYERS: dict[str, Parse] = {
     **dense.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
+    **resizing.LAYERS,
     **shaping.LAYERS,
     "TimeDistributed": _time_distributed,
 }
