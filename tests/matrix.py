@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FAMILIES = ("dense", "merging", "normalization", "pooling", "recurrent", "shaping")
+FAMILIES = ("dense", "merging", "normalization", "pooling", "recurrent", "resizing", "shaping")
 # Rows of one group are branches of one Keras model, because compiling a model takes far longer than
 # running a layer.
 GROUP = 16
@@ -38,9 +38,26 @@ def row(id: str, shape: tuple[int | None, ...], build: Callable[..., Any], **opt
     return Row(id, (shape,), build, **options)
 
 
-def layer(id: str, shape: tuple[int | None, ...], kind: str, **arguments: Any) -> Row:
-    """A row of one layer of ``keras.layers`` on one input, known to Keras 2 with these arguments."""
-    return row(id, shape, lambda keras, x: getattr(keras.layers, kind)(**arguments)(x))
+def layer(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on one input."""
+
+    def build(keras: Any, x: Any) -> Any:
+        return getattr(keras.layers, kind)(**arguments)(x)
+
+    return row(id, shape, build, keras2=keras2)
+
+
+def distributed(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` in TimeDistributed."""
+
+    def build(keras: Any, x: Any) -> Any:
+        return keras.layers.TimeDistributed(getattr(keras.layers, kind)(**arguments))(x)
+
+    return row(id, shape, build, keras2=keras2)
 
 
 def rows() -> Iterator[Row]:

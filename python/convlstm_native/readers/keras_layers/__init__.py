@@ -13,6 +13,7 @@ from convlstm_native.readers.keras_layers import (
     normalization,
     pooling,
     recurrent,
+    resizing,
     shaping,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
@@ -44,6 +45,7 @@ LAYERS: dict[str, Parse] = {
     **merging.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
+    **resizing.LAYERS,
     **shaping.LAYERS,
     "TimeDistributed": _time_distributed,
 }
