@@ -39,7 +39,13 @@ TOLERANCES: dict[str, float] = {
     "mean": 4 * EPS,
     # Two sums of a few products, one along rows and one along columns, by rounded weights.
     "resize": 8 * EPS,
+    # A compensated sum and a division.
+    "reduce_time": 2 * EPS,
+    "concatenate": 0.0,
+    # One operation for each input more, each rounded once.
+    "merge": 2 * EPS,
     # Sums of up to a few hundred products in any order.
+    "dot": 16 * EPS,
     "dense": 16 * EPS,
     # One rational approximation or one library call in float64, rounded once. Element by element.
     "activation": 2 * EPS,

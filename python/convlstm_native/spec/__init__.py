@@ -21,6 +21,7 @@ from convlstm_native.spec.base import (
     window_output,
 )
 from convlstm_native.spec.dense import Activation, Dense
+from convlstm_native.spec.merging import MERGES, Concatenate, Dot, Merge
 from convlstm_native.spec.network import (
     Input,
     NetworkSpec,
@@ -34,7 +35,7 @@ from convlstm_native.spec.normalization import BatchNormalization
 from convlstm_native.spec.pooling import AveragePooling, MaxPooling, Pooling, Reduce
 from convlstm_native.spec.recurrent import ConvLSTM2D
 from convlstm_native.spec.resizing import INTERPOLATIONS, Pad, Resize, interpolation_weights
-from convlstm_native.spec.shaping import Flatten, Slice
+from convlstm_native.spec.shaping import Flatten, Permute, Reshape, Slice
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
 # Every layer, by the name that messages, tables and files use.
@@ -45,15 +46,20 @@ LAYERS: dict[str, type[Layer]] = {
         AveragePooling,
         BatchNormalization,
         Collect,
+        Concatenate,
         ConvLSTM2D,
         Dense,
+        Dot,
         Emit,
         Flatten,
         MaxPooling,
+        Merge,
         Pad,
+        Permute,
         Reduce,
         ReduceTime,
         Repeat,
+        Reshape,
         Resize,
         Reverse,
         Slice,
@@ -66,29 +72,35 @@ __all__ = [
     "INTERPOLATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
+    "MERGES",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
     "AveragePooling",
     "BatchNormalization",
     "Collect",
+    "Concatenate",
     "ConvLSTM2D",
     "Dense",
+    "Dot",
     "Emit",
     "Flatten",
     "Function",
     "Input",
     "Layer",
     "MaxPooling",
+    "Merge",
     "NetworkSpec",
     "Node",
     "Output",
     "Pad",
+    "Permute",
     "Pooling",
     "Preprocessing",
     "Reduce",
     "ReduceTime",
     "Repeat",
+    "Reshape",
     "Resize",
     "Reverse",
     "Slice",

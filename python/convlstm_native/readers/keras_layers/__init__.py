@@ -9,6 +9,7 @@ from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
     dense,
+    merging,
     normalization,
     pooling,
     recurrent,
@@ -31,9 +32,9 @@ def _time_distributed(args: Arguments) -> Builder:
     inner = parse(inner_args)
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        if site.lead != 2:
+        if not site.value.sequence and len(site.value.shape) < 2:
             raise UnsupportedModelError(f"input: expected a sequence, found {site.value}")
-        return inner(replace(site, lead=1))
+        return inner(replace(site, lead=1, inputs=tuple(map(site.as_sequence, site.inputs))))
 
     return build
 
@@ -41,6 +42,7 @@ def _time_distributed(args: Arguments) -> Builder:
 LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
     **dense.LAYERS,
+    **merging.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
     **resizing.LAYERS,
@@ -48,6 +50,10 @@ LAYERS: dict[str, Parse] = {
     "TimeDistributed": _time_distributed,
 }
 RECURRENT = tuple(recurrent.LAYERS)
+# Layers that take a list of tensors.
+MERGING = tuple(merging.LAYERS)
+MOVE_TIME = shaping.MOVE_TIME
+PREPROCESSING = resizing.PREPROCESSING
 
 
 def parse(args: Arguments) -> Builder:
