@@ -60,6 +60,30 @@ def distributed(
     return row(id, shape, build, keras2=keras2)
 
 
+def over_time(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on a sequence, whatever its rank."""
+
+    def build(keras: Any, x: Any) -> Any:
+        x = keras.layers.TimeDistributed(keras.layers.Activation("linear"))(x)
+        return getattr(keras.layers, kind)(**arguments)(x)
+
+    return row(id, shape, build, keras2=keras2)
+
+
+def single(
+    id: str, shape: tuple[int, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on a single, beside the sequence that a model must have."""
+
+    def build(keras: Any, clock: Any, x: Any) -> list[Any]:
+        ticks = keras.layers.TimeDistributed(keras.layers.Activation("relu"))(clock)
+        return [ticks, getattr(keras.layers, kind)(**arguments)(x)]
+
+    return Row(id, ((5, 1), shape), build, keras2=keras2)
+
+
 def rows() -> Iterator[Row]:
     """Every row of every family."""
     for family in FAMILIES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from matrix import Row, distributed, layer
+from matrix import Row, distributed, over_time, single
 
 FORMATS = ("channels_first", "channels_last")
 FRAMES = {1: (9, 6), 2: (7, 9, 6), 3: (5, 7, 6, 8)}
@@ -34,8 +34,8 @@ def _borders() -> Iterator[Row]:
                         **formats,
                     )
             if rank < 3:
-                yield layer(f"{kind}{rank}D on a single", FRAMES[rank], f"{kind}{rank}D")
-    yield layer(
+                yield single(f"{kind}{rank}D on a single", FRAMES[rank], f"{kind}{rank}D")
+    yield single(
         "ZeroPadding1D channels_first",
         (4, 6),
         "ZeroPadding1D",
@@ -48,7 +48,7 @@ def _borders() -> Iterator[Row]:
 def _up_samplings() -> Iterator[Row]:
     for size in (2, 3):
         yield distributed(f"UpSampling1D {size}", (5, *FRAMES[1]), "UpSampling1D", size=size)
-    yield layer("UpSampling1D on a single", FRAMES[1], "UpSampling1D")
+    yield single("UpSampling1D on a single", FRAMES[1], "UpSampling1D")
     for data_format in FORMATS:
         for size in (2, (1, 3), (5, 1), (4, 3)):
             yield distributed(
@@ -84,7 +84,7 @@ def _resizings() -> Iterator[Row]:
     sizes = {"larger": (11, 13), "smaller": (3, 5), "mixed": (12, 4), "same": (7, 9), "one": (1, 1)}
     for what, (height, width) in sizes.items():
         for interpolation in ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"):
-            yield layer(
+            yield single(
                 f"Resizing {what} {interpolation}",
                 (7, 9, 3),
                 "Resizing",
@@ -94,7 +94,7 @@ def _resizings() -> Iterator[Row]:
                 interpolation=interpolation,
             )
             if interpolation != "nearest":
-                yield layer(
+                yield single(
                     f"Resizing {what} {interpolation} antialias",
                     (7, 9, 3),
                     "Resizing",
@@ -106,7 +106,7 @@ def _resizings() -> Iterator[Row]:
                 )
     for what, (height, width) in {"wider": (4, 12), "higher": (10, 3), "square": (6, 6)}.items():
         size = {"height": height, "width": width}
-        yield layer(
+        yield single(
             f"Resizing {what} crop_to_aspect_ratio",
             (7, 9, 3),
             "Resizing",
@@ -115,7 +115,7 @@ def _resizings() -> Iterator[Row]:
         )
         for data_format in FORMATS:
             shape = (7, 9, 3) if data_format == "channels_last" else (3, 7, 9)
-            yield layer(
+            yield single(
                 f"Resizing {what} pad_to_aspect_ratio {data_format}",
                 shape,
                 "Resizing",
@@ -138,7 +138,7 @@ def _resizings() -> Iterator[Row]:
 def _crops() -> Iterator[Row]:
     for height, width in ((4, 6), (7, 9), (5, 4), (9, 4), (12, 11)):
         size = {"height": height, "width": width}
-        yield layer(f"CenterCrop {height} {width}", (7, 9, 3), "CenterCrop", **size)
+        yield single(f"CenterCrop {height} {width}", (7, 9, 3), "CenterCrop", **size)
         yield distributed(
             f"CenterCrop {height} {width} channels_first",
             (5, 3, 7, 9),
@@ -147,8 +147,65 @@ def _crops() -> Iterator[Row]:
             data_format="channels_first",
             **size,
         )
-    yield layer("RandomCrop", (7, 9, 3), "RandomCrop", height=4, width=6)
-    yield layer("RandomCrop to the size it has", (7, 9, 3), "RandomCrop", height=7, width=9)
+    yield single("RandomCrop", (7, 9, 3), "RandomCrop", height=4, width=6)
+    yield single("RandomCrop to the size it has", (7, 9, 3), "RandomCrop", height=7, width=9)
+
+
+def _over_time() -> Iterator[Row]:
+    """Layers whose first axis is time, over a known number of frames and over any."""
+    maps = {1: (6,), 2: (6, 3), 3: (6, 7, 3)}
+    for length in (5, None):
+        for rank, frame in maps.items():
+            shape = (length, *frame)
+            for size in (2, (3, 1, 2)[:rank]):
+                yield over_time(
+                    f"UpSampling{rank}D {size} over {length} frames",
+                    shape,
+                    f"UpSampling{rank}D",
+                    size=size[0] if rank == 1 and isinstance(size, tuple) else size,
+                )
+            for ends in ((2, 1), (0, 3), (1, 0)):
+                pairs: Any = ends if rank == 1 else (ends, (1, 0), (0, 2))[:rank]
+                for kind, argument in {"ZeroPadding": "padding", "Cropping": "cropping"}.items():
+                    yield over_time(
+                        f"{kind}{rank}D {ends} over {length} frames",
+                        shape,
+                        f"{kind}{rank}D",
+                        **{argument: pairs},
+                    )
+            if rank > 1:
+                for kind, argument in {"ZeroPadding": "padding", "Cropping": "cropping"}.items():
+                    yield over_time(
+                        f"{kind}{rank}D with time as channels, {length} frames",
+                        shape,
+                        f"{kind}{rank}D",
+                        data_format="channels_first",
+                        **{argument: 1},
+                    )
+    for interpolation in ("nearest", "bilinear"):
+        yield over_time(
+            f"Resizing of time {interpolation}",
+            (5, 6, 3),
+            "Resizing",
+            height=8,
+            width=4,
+            interpolation=interpolation,
+        )
+        yield over_time(
+            f"UpSampling2D of time {interpolation}",
+            (5, 6, 3),
+            "UpSampling2D",
+            interpolation=interpolation,
+        )
+    yield over_time(
+        "Resizing with time as channels",
+        (5, 6, 3),
+        "Resizing",
+        keras2=False,
+        height=8,
+        width=4,
+        data_format="channels_first",
+    )
 
 
 def _augmentations() -> Iterator[Row]:
@@ -161,8 +218,29 @@ def _augmentations() -> Iterator[Row]:
         "RandomTranslation": {"height_factor": 0.1, "width_factor": (-0.2, 0.3)},
         "RandomZoom": {"height_factor": 0.2},
     }.items():
-        yield layer(name, (7, 9, 3), name, **arguments)
-        yield distributed(name + " in TimeDistributed", (5, 7, 9, 3), name, **arguments)
+        yield single(name, (7, 9, 3), name, **arguments)
+        yield distributed(f"{name} in TimeDistributed", (5, 7, 9, 3), name, **arguments)
+    for name, arguments in {
+        "AugMix": {},
+        "CutMix": {},
+        "MixUp": {},
+        "RandAugment": {},
+        "RandomColorDegeneration": {"factor": 0.3},
+        "RandomColorJitter": {},
+        "RandomElasticTransform": {},
+        "RandomErasing": {},
+        "RandomGaussianBlur": {},
+        "RandomGrayscale": {},
+        "RandomHue": {"factor": 0.1},
+        "RandomInvert": {},
+        "RandomPerspective": {},
+        "RandomPosterization": {"factor": 4},
+        "RandomSaturation": {"factor": 0.1},
+        "RandomSharpness": {"factor": 0.2},
+        "RandomShear": {"x_factor": 0.1},
+        "Solarization": {},
+    }.items():
+        yield single(name, (7, 9, 3), name, keras2=False, **arguments)
 
 
 ROWS: list[Row] = [
@@ -170,5 +248,6 @@ ROWS: list[Row] = [
     *_up_samplings(),
     *_resizings(),
     *_crops(),
+    *_over_time(),
     *_augmentations(),
 ]

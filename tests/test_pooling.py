@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import reference
 from convlstm_native import spec
+from convlstm_native.readers.keras_arguments import Arguments
+from convlstm_native.readers.keras_graph import LayerConfig
+from convlstm_native.readers.keras_layers import parse
 from convlstm_native.spec import Array, NetworkSpec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -223,3 +226,30 @@ def test_interpolation_weights(length: int, size: int, interpolation: str, antia
 def test_arguments_that_are_refused(layer: spec.Layer, message: str) -> None:
     with pytest.raises(cn.UnsupportedModelError, match=message):
         alone(layer, (2, 3, 4)).values()
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("UpSampling2D", {"interpolation": "area"}, "interpolation: expected 'nearest' or"),
+        ("Resizing", {"height": 2, "width": 3, "interpolation": "gaussian"}, "found 'gaussian'"),
+        ("Resizing", {"height": 2, "width": 0}, "width: expected 1 positive"),
+        (
+            "Resizing",
+            {"height": 2, "width": 3, "crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True},
+            "pad_to_aspect_ratio: expected false beside crop_to_aspect_ratio",
+        ),
+        ("Resizing", {"height": 2, "width": 3, "fill_mode": "wrap"}, "expected 'constant'"),
+        ("ZeroPadding2D", {"padding": [1, 2, 3]}, "padding: expected places before and after 2"),
+        ("Cropping1D", {"cropping": [-1, 2]}, "cropping: expected places before and after 1"),
+        ("Cropping3D", {"cropping": [[1, 2], [0, 1], "x"]}, "cropping: expected places"),
+        ("AveragePooling2D", {"padding": "full"}, "padding: expected 'valid' or 'same'"),
+        ("GlobalMaxPooling1D", {"keepdims": "yes"}, "keepdims: expected true or false"),
+        ("RandomFlip", {"speed": 3}, "speed: expected no such argument"),
+    ],
+)
+def test_arguments_of_keras_that_are_refused(
+    kind: str, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(cn.UnsupportedModelError, match=f"{kind} 'it': .*{message}"):
+        parse(Arguments(LayerConfig("it", kind, arguments), 3))

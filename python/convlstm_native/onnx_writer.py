@@ -185,8 +185,9 @@ class _Writer:
     def pooling(self, node: Node, layer: Pooling) -> None:
         (x,) = node.inputs
         value = self._values[x]
-        if not 1 <= len(value.shape) <= 3:
-            # More axes than runtimes pool over.
+        skips = any(s > k for k, s in zip(layer.pool_size, layer.strides, strict=True))
+        if not 1 <= len(value.shape) <= 3 or (skips and layer.padding == "same"):
+            # More axes than runtimes pool over, or what they take for negative padding.
             self.call(node, layer)
             return
         operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from convlstm_native.onnx_bodies.base import Body, Call, Table
-from convlstm_native.spec import AveragePooling, MaxPooling, Pooling, Reduce
+from convlstm_native.spec import AveragePooling, MaxPooling, Pooling, Reduce, same_padding
 
 
 def _pooling(body: Body, call: Call) -> list[str]:
@@ -19,13 +19,16 @@ def _pooling(body: Body, call: Call) -> list[str]:
     for axis, (window, stride) in enumerate(zip(layer.pool_size, layer.strides, strict=True)):
         if (window, stride) == (1, 1):
             continue
+        before, after = 0, 0
+        if layer.padding == "same":
+            before, after = same_padding(shape[axis], window, stride)
         rows = [-1, 1, shape[axis], math.prod(shape[axis + 1 :])]
         y = body.add(
             "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool",
             [body.add("Reshape", [y, body.constant(rows)])],
             kernel_shape=[window, 1],
             strides=[stride, 1],
-            auto_pad="SAME_UPPER" if layer.padding == "same" else "VALID",
+            pads=[before, 0, after, 0],
         )
         shape[axis] = result.shape[axis]
     if y == x:

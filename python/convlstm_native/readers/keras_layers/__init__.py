@@ -53,6 +53,7 @@ RECURRENT = tuple(recurrent.LAYERS)
 # Layers that take a list of tensors.
 MERGING = tuple(merging.LAYERS)
 MOVE_TIME = shaping.MOVE_TIME
+PREPROCESSING = resizing.PREPROCESSING
 
 
 def parse(args: Arguments) -> Builder:

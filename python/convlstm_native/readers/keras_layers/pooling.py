@@ -56,8 +56,8 @@ def _over_time(
             before, after = same_padding(pool, pool, 1)  # for any number of frames
         elif x.value.length is None:
             raise UnsupportedModelError(
-                "padding: expected 'valid', or a known number of frames, on which the padding of "
-                f"strides {stride} over time depends, found 'same'"
+                "padding: expected a known number of frames, on which the padding of strides "
+                f"{stride} over time depends, or 'valid', found 'same' and None"
             )
         else:
             before, after = same_padding(x.value.length, pool, stride)
@@ -89,9 +89,11 @@ def _global_pooling(rank: int, function: str) -> Parse:
                 axes = tuple(axis + 1 for axis in axes)
             if axes:
                 (x,) = site.add(spec.Reduce(axes, function, keepdims), (x,))
-            if over_time and keepdims:
-                (x,) = site.add(spec.Window(1), (x,))  # puts an axis in front
-            return site.add(spec.ReduceTime(function), (x,)) if over_time else (x,)
+            if over_time:
+                (x,) = site.add(spec.ReduceTime(function), (x,))
+                if keepdims:
+                    (x,) = site.add(spec.Reshape((1, *x.value.shape)), (x,))
+            return (x,)
 
         return build
 
@@ -124,7 +126,11 @@ def _piece(length: int | None, pieces: int | None) -> int:
     """The length of each of ``pieces`` equal parts of an axis; None stands for one of each place."""
     if pieces is None:
         return 1
-    if length is None or length % pieces:
+    if length is None:
+        raise UnsupportedModelError(
+            "output_size: expected a known number of frames, which it parts, found None"
+        )
+    if length % pieces:
         raise UnsupportedModelError(
             f"output_size: expected a divisor of the axis, found {pieces} of {length}"
         )

@@ -230,9 +230,51 @@ def _augmentation(*arguments: str) -> Parse:
     return parse
 
 
-_MOVES = ("fill_mode", "fill_value", "interpolation")
+# Layers that augment, with the arguments of each that matter in training alone.
+_FILLED = ("fill_mode", "fill_value", "interpolation")
+_COLORS = ("factor", "value_range")
+_AUGMENTATIONS: dict[str, tuple[str, ...]] = {
+    "AugMix": (*_COLORS, "all_ops", "alpha", "chain_depth", "interpolation", "num_chains"),
+    "CutMix": ("factor",),
+    "MixUp": ("alpha",),
+    "RandAugment": (*_COLORS, "interpolation", "num_ops"),
+    "RandomBrightness": _COLORS,
+    "RandomColorDegeneration": _COLORS,
+    "RandomColorJitter": (
+        *("value_range", "brightness_factor", "contrast_factor"),
+        *("saturation_factor", "hue_factor"),
+    ),
+    "RandomContrast": _COLORS,
+    "RandomElasticTransform": (*_COLORS, *_FILLED, "scale"),
+    "RandomErasing": (*_COLORS, "fill_value", "scale"),
+    "RandomFlip": ("mode",),
+    "RandomGaussianBlur": (*_COLORS, "kernel_size", "sigma"),
+    "RandomGrayscale": ("factor",),
+    "RandomHeight": ("factor", "interpolation"),
+    "RandomHue": _COLORS,
+    "RandomInvert": _COLORS,
+    "RandomPerspective": ("factor", "fill_value", "interpolation", "scale"),
+    "RandomPosterization": _COLORS,
+    "RandomRotation": ("factor", *_FILLED),
+    "RandomSaturation": _COLORS,
+    "RandomSharpness": _COLORS,
+    "RandomShear": ("x_factor", "y_factor", *_FILLED),
+    "RandomTranslation": ("height_factor", "width_factor", *_FILLED),
+    "RandomWidth": ("factor", "interpolation"),
+    "RandomZoom": ("height_factor", "width_factor", *_FILLED),
+    "Solarization": ("addition_factor", "threshold_factor", "value_range"),
+}
+_IMAGES: dict[str, Parse] = {
+    "CenterCrop": _center_crop,
+    "RandomCrop": _random_crop,
+    "Resizing": _resizing,
+    **{name: _augmentation(*arguments) for name, arguments in _AUGMENTATIONS.items()},
+}
+# Layers whose calls Keras 3 writes down with training=True, whatever it is.
+PREPROCESSING = frozenset(_IMAGES)
 
 LAYERS: dict[str, Parse] = {
+    **_IMAGES,
     **{
         f"{name}{rank}D": layer
         for rank in (1, 2, 3)
@@ -242,15 +284,4 @@ LAYERS: dict[str, Parse] = {
             "UpSampling": _up_sampling(rank),
         }.items()
     },
-    "Resizing": _resizing,
-    "CenterCrop": _center_crop,
-    "RandomCrop": _random_crop,
-    "RandomBrightness": _augmentation("factor", "value_range"),
-    "RandomContrast": _augmentation("factor", "value_range"),
-    "RandomFlip": _augmentation("mode"),
-    "RandomHeight": _augmentation("factor", "interpolation"),
-    "RandomRotation": _augmentation("factor", *_MOVES),
-    "RandomTranslation": _augmentation("height_factor", "width_factor", *_MOVES),
-    "RandomWidth": _augmentation("factor", "interpolation"),
-    "RandomZoom": _augmentation("height_factor", "width_factor", *_MOVES),
 }
