@@ -83,8 +83,10 @@ struct WinogradBlock {
 // that these units need: [row][gate][units_per_block] floats, read from first to last.
 //
 // With z_g = bias_g + sum_i x[i] * w[i][g] + sum_k h[k] * u[k][g], w and u the panels of x and h:
-//   lstm         gates i, f, c, o:  c' = rec(z_i) * act(z_c) + rec(z_f) * c,  h' = rec(z_o) *
-//   act(c') gru          gates z, r, h; u_h and its bias make a sum of their own:
+//   lstm         gates i, f, c, o:
+//                c' = rec(z_i) * act(z_c) + rec(z_f) * c
+//                h' = rec(z_o) * act(c')
+//   gru          gates z, r, h; u_h and its bias make a sum of their own:
 //                a = act(z_h + rec(z_r) * (bias_u + sum_k h[k] * u[k][h]))
 //                h' = rec(z_z) * h + (1 - rec(z_z)) * a
 //   gru_gates    gates z, r, h, where h sums over x alone:
@@ -112,9 +114,10 @@ struct RecurrentBlock {
   Activation recurrent_activation;
 };
 
-// One row of max(scale * x + shift) over a window of planes, rows and columns.
+// One row of the maximum or mean of scale * x + shift over a window of planes, rows and columns.
 //
-//   out[j] = max over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
+//   out[j] = max, or with `mean` the mean,
+//            over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
 //            of y(p, r, j * stride - left + k)
 //   y(p, r, i) = scale[s] * x[p * plane_stride + r * row_stride + i] + shift[s],
 //   s          = p * plane_step + r * row_step + i * col_step
@@ -129,6 +132,7 @@ struct NormPoolRow {
   const float* shift;
   std::size_t plane_step, row_step, col_step;  // one of them is 1: the axis of the norm
   std::size_t window, stride, left;
+  bool mean;
   float* out;
   std::size_t out_cols;
 };

@@ -23,8 +23,8 @@ Size3 checked_map(const ConvLstm2dOptions& o) {
   if (o.filters % o.groups != 0) {
     throw UnsupportedError("ConvLSTM: expected filters to be a multiple of groups");
   }
-  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1)) {
-    throw UnsupportedError("ConvLSTM: expected a fused pool of one plane");
+  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1 || o.pool->mean)) {
+    throw UnsupportedError("ConvLSTM: expected a fused pool of the maximum in one plane");
   }
   if ((o.norm || o.pool) && o.rank != 2) {
     throw UnsupportedError("ConvLSTM: expected planes where a norm or a pool is fused");

@@ -9,7 +9,14 @@ from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
+from convlstm_native.readers.keras_layers import (
+    LAYERS,
+    MERGING,
+    MOVE_TIME,
+    PREPROCESSING,
+    RECURRENT,
+    parse,
+)
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.readers.keras_layers.masks import carry
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
@@ -262,7 +269,10 @@ class _Assembly:
         kind = call.layer.class_name
         if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
             return f"inputs: expected 1, found {len(call.inputs)}"
-        if options := {key: value for key, value in call.options.items() if value is not False}:
+        # Keras notes the default of its preprocessing layers, which predict() overrides.
+        own = {"training"} if call.layer.class_name in PREPROCESSING else set()
+        given = {key: value for key, value in call.options.items() if key not in own}
+        if options := {key: value for key, value in given.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"
         return ""
 

@@ -32,7 +32,7 @@ from convlstm_native.spec.network import (
     weights,
 )
 from convlstm_native.spec.normalization import BatchNormalization
-from convlstm_native.spec.pooling import MaxPooling
+from convlstm_native.spec.pooling import AveragePooling, MaxPooling, Pooling, Reduce
 from convlstm_native.spec.recurrent import (
     GRU,
     LSTM,
@@ -45,6 +45,12 @@ from convlstm_native.spec.recurrent import (
     SimpleRNN,
     VectorRecurrent,
 )
+from convlstm_native.spec.resizing import (
+    INTERPOLATIONS,
+    Pad,
+    Resize,
+    interpolation_weights,
+)
 from convlstm_native.spec.shaping import Flatten, Permute, Reshape, Slice
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
@@ -53,6 +59,7 @@ LAYERS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Activation,
+        AveragePooling,
         BatchNormalization,
         Collect,
         ConvLSTM1D,
@@ -72,6 +79,9 @@ LAYERS: dict[str, type[Layer]] = {
         ReduceTime,
         Repeat,
         Reshape,
+        Pad,
+        Reduce,
+        Resize,
         Reverse,
         SimpleRNN,
         Slice,
@@ -82,6 +92,7 @@ LAYERS: dict[str, type[Layer]] = {
 __all__ = [
     "ACTIVATIONS",
     "GRU",
+    "INTERPOLATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
     "LSTM",
@@ -89,6 +100,7 @@ __all__ = [
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
+    "AveragePooling",
     "BatchNormalization",
     "Collect",
     "Concatenate",
@@ -109,12 +121,16 @@ __all__ = [
     "NetworkSpec",
     "Node",
     "Output",
+    "Pad",
     "Permute",
+    "Pooling",
     "Preprocessing",
     "Recurrent",
+    "Reduce",
     "ReduceTime",
     "Repeat",
     "Reshape",
+    "Resize",
     "Reverse",
     "SimpleRNN",
     "Slice",
@@ -122,6 +138,7 @@ __all__ = [
     "VectorRecurrent",
     "Window",
     "describe",
+    "interpolation_weights",
     "same_padding",
     "weights",
     "window_output",

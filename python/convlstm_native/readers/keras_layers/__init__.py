@@ -14,6 +14,7 @@ from convlstm_native.readers.keras_layers import (
     pooling,
     recurrent,
     recurrent_wrappers,
+    resizing,
     shaping,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
@@ -46,6 +47,7 @@ LAYERS: dict[str, Parse] = {
     **merging.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
+    **resizing.LAYERS,
     **shaping.LAYERS,
     "TimeDistributed": _time_distributed,
 }
@@ -53,6 +55,7 @@ RECURRENT = (*recurrent.LAYERS, *recurrent_wrappers.LAYERS)
 # Layers that take a list of tensors.
 MERGING = tuple(merging.LAYERS)
 MOVE_TIME = shaping.MOVE_TIME
+PREPROCESSING = resizing.PREPROCESSING
 
 
 def parse(args: Arguments) -> Builder:
