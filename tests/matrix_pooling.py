@@ -12,6 +12,11 @@ FORMATS = ("channels_first", "channels_last")
 FRAMES = {1: (9, 6), 2: (7, 9, 6), 3: (5, 7, 6, 4)}
 
 
+def runs_in_keras2(rank: int, data_format: str) -> bool:
+    """TensorFlow pools images with channels first on GPUs alone."""
+    return rank != 2 or data_format == "channels_last"
+
+
 def _poolings() -> Iterator[Row]:
     """Windows that fit and that do not, steps that skip and that overlap."""
     windows: dict[int, list[dict[str, Any]]] = {
@@ -35,6 +40,7 @@ def _poolings() -> Iterator[Row]:
                             what,
                             (5, *FRAMES[rank]),
                             name,
+                            keras2=runs_in_keras2(rank, data_format),
                             padding=padding,
                             data_format=data_format,
                             **window,
@@ -50,6 +56,7 @@ def _singles() -> Iterator[Row]:
                     f"{name} on a single {data_format}",
                     FRAMES[rank],
                     name,
+                    keras2=runs_in_keras2(rank, data_format),
                     pool_size=2,
                     padding="same",
                     data_format=data_format,
@@ -126,6 +133,7 @@ def _over_time() -> Iterator[Row]:
                 f"{name} with time as channels",
                 (5, *frame),
                 name,
+                keras2=runs_in_keras2(rank, "channels_first"),
                 pool_size=2,
                 strides=1,
                 data_format="channels_first",

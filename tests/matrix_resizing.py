@@ -9,7 +9,7 @@ from matrix import Row, distributed, over_time, single
 
 FORMATS = ("channels_first", "channels_last")
 FRAMES = {1: (9, 6), 2: (7, 9, 6), 3: (5, 7, 6, 8)}
-# Keras 2 takes most of these layers for images with channels last alone.
+# Keras 2 takes Resizing, CenterCrop and RandomCrop for images with channels last alone.
 
 
 def _borders() -> Iterator[Row]:

@@ -94,6 +94,12 @@ void Resize::join_cols(const float* row, float* to) const {
   const std::size_t* index = cols_.indices.data();
   const float* weight = cols_.weights.data();
   const std::size_t taps = cols_.taps;
+  if (inner == 1 && taps == 2) {
+    for (std::size_t j = 0; j < output_.cols; ++j) {
+      to[j] = weight[2 * j] * row[index[2 * j]] + weight[2 * j + 1] * row[index[2 * j + 1]];
+    }
+    return;
+  }
   for (std::size_t j = 0; j < output_.cols; ++j, index += taps, to += inner) {
     if (cols_.weights.empty()) {
       std::copy_n(row + *index * inner, inner, to);

@@ -34,23 +34,36 @@ struct Sum {
   static float neutral() { return 0.0F; }
 };
 
-// What planes and rows make of the normalized column `col`.
-template <class V, class Op>
-inline V join_column(const NormPoolRow& r, std::size_t col, V (*load)(const float*)) {
-  V all = V::broadcast(0.0F);
-  for (std::size_t p = 0; p < r.planes; ++p) {
+template <class V, bool kNormed>
+inline V value_at(const NormPoolRow& r, std::size_t p, std::size_t row, std::size_t col,
+                  V (*load)(const float*)) {
+  const V x = load(r.x + p * r.plane_stride + row * r.row_stride + col);
+  if constexpr (!kNormed) return x;
+  const std::size_t s = p * r.plane_step + row * r.row_step + col * r.col_step;
+  const V scale = r.col_step != 0 ? load(r.scale + s) : V::broadcast(r.scale[s]);
+  const V shift = r.col_step != 0 ? load(r.shift + s) : V::broadcast(r.shift[s]);
+  return V::fma(scale, x, shift);
+}
+
+template <class V, class Op, bool kNormed>
+inline V join_planes(const NormPoolRow& r, std::size_t col, V (*load)(const float*)) {
+  V all = value_at<V, kNormed>(r, 0, 0, col, load);
+  for (std::size_t row = 1; row < r.rows; ++row) {
+    all = Op::join(all, value_at<V, kNormed>(r, 0, row, col, load));
+  }
+  for (std::size_t p = 1; p < r.planes; ++p) {
     for (std::size_t row = 0; row < r.rows; ++row) {
-      V y = load(r.x + p * r.plane_stride + row * r.row_stride + col);
-      if (r.scale != nullptr) {
-        const std::size_t s = p * r.plane_step + row * r.row_step + col * r.col_step;
-        const V scale = r.col_step != 0 ? load(r.scale + s) : V::broadcast(r.scale[s]);
-        const V shift = r.col_step != 0 ? load(r.shift + s) : V::broadcast(r.shift[s]);
-        y = V::fma(scale, y, shift);
-      }
-      all = p == 0 && row == 0 ? y : Op::join(all, y);
+      all = Op::join(all, value_at<V, kNormed>(r, p, row, col, load));
     }
   }
   return all;
+}
+
+// What planes and rows make of the normalized column `col`.
+template <class V, class Op>
+inline V join_column(const NormPoolRow& r, std::size_t col, V (*load)(const float*)) {
+  return r.scale != nullptr ? join_planes<V, Op, true>(r, col, load)
+                            : join_planes<V, Op, false>(r, col, load);
 }
 
 template <class V>
@@ -63,6 +76,12 @@ inline void join_columns(const NormPoolRow& r, std::size_t first, std::size_t co
   std::size_t i = 0;
   for (; i + V::width <= count; i += V::width) {
     join_column<V, Op>(r, first + i, V::load).store(out + i);
+  }
+  if (i < count && count >= V::width) {
+    // Some columns once more, rather than the rest one by one.
+    i = count - V::width;
+    join_column<V, Op>(r, first + i, V::load).store(out + i);
+    return;
   }
   for (; i < count; ++i) {
     // One column in all lanes: the same arithmetic as in a full vector.
@@ -105,10 +124,12 @@ inline void slide(const NormPoolRow& r, std::size_t j) {
 
     float* to = r.stride == 1 ? r.out + j : windows;
     std::size_t i = 0;
-    for (; i + V::width <= places; i += V::width) {
+    while (i < places && places >= V::width) {
+      if (i + V::width > places) i = places - V::width;
       V all = V::load(columns + i);
       for (std::size_t k = 1; k < r.window; ++k) all = Op::join(all, V::load(columns + i + k));
       all.store(to + i);
+      i += V::width;
     }
     for (; i < places; ++i) {
       float all = columns[i];
@@ -116,7 +137,13 @@ inline void slide(const NormPoolRow& r, std::size_t j) {
       to[i] = all;
     }
     if (r.stride != 1) {
-      for (std::size_t k = 0; k < count; ++k) r.out[j + k] = windows[k * r.stride];
+      std::size_t k = 0;
+      for (; r.stride == 2 && 2 * (k + V::width) <= places; k += V::width) {
+        V pair[2] = {V::load(windows + 2 * k), V::load(windows + 2 * k + V::width)};
+        V::deinterleave(pair);
+        pair[0].store(r.out + j + k);
+      }
+      for (; k < count; ++k) r.out[j + k] = windows[k * r.stride];
     }
     j += count;
   }
@@ -151,11 +178,14 @@ inline void pool_row(const NormPoolRow& r) {
   std::size_t done = 0;  // columns of the result
   if (r.window == 2 && r.stride == 2 && r.left == 0) {
     // The usual pool with vectors to the end: pairs of columns part into two vectors.
-    for (; 2 * (done + V::width) <= r.cols; done += V::width) {
+    const bool whole = 2 * r.out_cols <= r.cols && r.out_cols >= V::width;
+    while (2 * (done + V::width) <= r.cols || (whole && done < r.out_cols)) {
+      if (done + V::width > r.out_cols) done = r.out_cols - V::width;
       V y[2] = {join_column<V, Op>(r, 2 * done, V::load),
                 join_column<V, Op>(r, 2 * done + V::width, V::load)};
       V::deinterleave(y);
       Op::join(y[0], y[1]).store(r.out + done);
+      done += V::width;
     }
   }
   if (r.window <= kWidestSlide) {
