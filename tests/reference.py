@@ -19,6 +19,7 @@ from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
+from reference_convolution import convolution, convolution_transpose
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -71,6 +72,8 @@ def take_slice(layer: spec.Slice, x: Array64) -> Array64:
 
 FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.BatchNormalization: batch_normalization,
+    spec.Convolution: convolution,
+    spec.ConvolutionTranspose: convolution_transpose,
     spec.MaxPooling: max_pooling,
     spec.Dense: dense,
     spec.Flatten: flatten,

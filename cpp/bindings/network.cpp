@@ -55,6 +55,7 @@ void register_network(py::module_& module) {
       .def("add_reversed", &Network::add_reversed)
       .def("add_output", &Network::add_output)
       .def("finish", &Network::finish);
+  add_convolution_methods(network);
   add_dense_methods(network);
   add_pooling_methods(network);
   add_recurrent_methods(network);

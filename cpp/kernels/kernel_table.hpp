@@ -99,6 +99,25 @@ struct NormPoolRow {
   std::size_t out_cols;
 };
 
+// A convolution for a run of places and of filters that read the same taps.
+//
+//   out[f][n] = bias[f] + sum_k weights[k][f] * x[offsets[k] + n]
+//
+// summed in the order of the taps, so that no cut of the places or filters changes a bit. Planes
+// are flattened with one pitch: every tap is one offset.
+struct ConvBlock {
+  const float* x;                 // packed planes, at the first place
+  const std::ptrdiff_t* offsets;  // of every tap, in floats
+  std::size_t taps;
+  const float* weights;  // [taps][filters]
+  const float* bias;     // [filters]
+  float* out;            // [filters][out_stride], at the first place
+  std::size_t out_stride;
+  std::size_t filters;  // conv_filters, or that halved any number of times
+  std::size_t places;   // a multiple of kConvPlaces
+};
+inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
+
 struct KernelTable {
   const char* name;               // how users ask for it
   std::size_t pixels_per_block;   // granularity of ConvLstmBlock::pixels
@@ -106,10 +125,14 @@ struct KernelTable {
 
   std::size_t tiles_per_block;  // places of a WinogradBlock
 
+  std::size_t conv_filters;  // most filters of a ConvBlock, a power of two
+
   void (*conv_lstm_block)(const ConvLstmBlock& block);
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
   void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
   void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
+
+  void (*conv_block)(const ConvBlock& block);
 
   // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
   //   out[i] = planes[i % phases * plane + i / phases]

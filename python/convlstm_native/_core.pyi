@@ -41,6 +41,35 @@ class Network:
     def add_norm_pool(
         self, name: str, value: int, planes: Sequence[int], norm: _Norm, pool: _Pool
     ) -> int: ...
+    def add_convolution(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        groups: int,
+        activation: _Function,
+    ) -> int: ...
+    def add_convolution_transpose(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        activation: _Function,
+    ) -> int: ...
     def add_dense(
         self, name: str, value: int, kernel: _Array, bias: _Array, function: _Function
     ) -> int: ...

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/generic/activation.hpp"
+#include "kernels/generic/conv.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/fma_burst.hpp"
@@ -25,6 +26,10 @@ constexpr KernelTable make_table(const char* name) {
     table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, P, 2>;
   }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
+  // The four gates of a filter of the cell are as many sums as four filters of a convolution.
+  constexpr std::size_t kFilters = 4 * F;
+  table.conv_filters = kFilters;
+  table.conv_block = conv_block<V, kFilters, P>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
   table.norm_pool_row = norm_pool_row<V>;

@@ -11,7 +11,7 @@ are stacked along O as i, f, c, o.
 
 from __future__ import annotations
 
-from convlstm_native.activations import ACTIVATIONS, OVER_LAST_AXIS, Function
+from convlstm_native.activations import ACTIVATIONS, LINEAR, OVER_LAST_AXIS, Function
 from convlstm_native.spec.base import (
     LARGEST_LENGTH,
     Array,
@@ -19,6 +19,11 @@ from convlstm_native.spec.base import (
     Value,
     same_padding,
     window_output,
+)
+from convlstm_native.spec.convolution import (
+    Convolution,
+    ConvolutionTranspose,
+    transposed,
 )
 from convlstm_native.spec.dense import Activation, Dense
 from convlstm_native.spec.network import (
@@ -44,6 +49,8 @@ LAYERS: dict[str, type[Layer]] = {
         BatchNormalization,
         Collect,
         ConvLSTM2D,
+        Convolution,
+        ConvolutionTranspose,
         Dense,
         Emit,
         Flatten,
@@ -60,12 +67,15 @@ __all__ = [
     "ACTIVATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
+    "LINEAR",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
     "BatchNormalization",
     "Collect",
     "ConvLSTM2D",
+    "Convolution",
+    "ConvolutionTranspose",
     "Dense",
     "Emit",
     "Flatten",
@@ -85,6 +95,7 @@ __all__ = [
     "Window",
     "describe",
     "same_padding",
+    "transposed",
     "weights",
     "window_output",
 ]

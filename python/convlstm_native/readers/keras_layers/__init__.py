@@ -7,7 +7,14 @@ from dataclasses import replace
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
-from convlstm_native.readers.keras_layers import dense, normalization, pooling, recurrent, shaping
+from convlstm_native.readers.keras_layers import (
+    convolution,
+    dense,
+    normalization,
+    pooling,
+    recurrent,
+    shaping,
+)
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
 
 
@@ -33,6 +40,7 @@ def _time_distributed(args: Arguments) -> Builder:
 
 LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
+    **convolution.LAYERS,
     **dense.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
