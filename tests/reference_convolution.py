@@ -6,6 +6,8 @@ import numpy as np
 from convlstm_native import spec
 from reference_activations import Array64, activation
 
+ALL = slice(None)
+
 
 def convolution(layer: spec.Convolution, x: Array64) -> Array64:
     """y[f, p] = b[f] + sum over c, k of w[f, c, k] * x[c, p * stride + k * dilation - before]
@@ -31,7 +33,7 @@ def convolution(layer: spec.Convolution, x: Array64) -> Array64:
                 slice(i * d, i * d + (n - 1) * s + 1, s)
                 for i, n, (s, d, _) in zip(k, places, axes, strict=True)
             ]
-            y += np.einsum("bc...,fc->bf...", own_x[:, :, *taps], own[:, :, *k])
+            y += np.einsum("bc...,fc->bf...", own_x[(ALL, ALL, *taps)], own[(ALL, ALL, *k)])
         parts.append(y)
     y = np.concatenate(parts, axis=1)
     return _finished(layer, y[:, :, 0] if layer.window else y, bias)
@@ -59,9 +61,9 @@ def convolution_transpose(layer: spec.ConvolutionTranspose, x: Array64) -> Array
             slice(i * d, i * d + (n - 1) * s + 1, s)
             for i, n, (s, d, _) in zip(k, size, axes, strict=True)
         ]
-        y[:, :, *places] += np.einsum("bc...,cf->bf...", x, kernel[:, :, *k])
+        y[(ALL, ALL, *places)] += np.einsum("bc...,cf->bf...", x, kernel[(ALL, ALL, *k)])
     kept = [slice(before, before + out) for out, (_, _, before) in zip(output, axes, strict=True)]
-    return _finished(layer, y[:, :, *kept], bias)
+    return _finished(layer, y[(ALL, ALL, *kept)], bias)
 
 
 Geometry = spec.Convolution | spec.ConvolutionTranspose

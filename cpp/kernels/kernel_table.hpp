@@ -99,22 +99,26 @@ struct NormPoolRow {
   std::size_t out_cols;
 };
 
-// A convolution for a run of places and of filters that read the same taps.
+// A convolution for a run of places and filters that read the same taps.
 //
-//   out[f][n] = bias[f] + sum_k weights[k][f] * x[offsets[k] + n]
+//   out[f][n] = bias[f] + sum_k w[f][k] * x[offsets[k] + n]
 //
-// summed in the order of the taps, so that no cut of the places or filters changes a bit. Planes
-// are flattened with one pitch: every tap is one offset.
+// Sums go in the order of the taps. A call without bias goes on where an earlier one left `out`, so
+// that no cut of places, filters or taps changes a bit. Planes are flattened with one pitch: every
+// tap is one offset.
 struct ConvBlock {
   const float* x;                 // packed planes, at the first place
   const std::ptrdiff_t* offsets;  // of every tap, in floats
   std::size_t taps;
-  const float* weights;  // [taps][filters]
-  const float* bias;     // [filters]
-  float* out;            // [filters][out_stride], at the first place
+  // Runs of conv_filters filters, [taps][filters of the run] each; what is left in runs of half as
+  // many, of a quarter and so on.
+  const float* weights;
+  const float* bias;  // [filters], or null: go on
+  float* out;         // [filters][out_stride], at the first place
   std::size_t out_stride;
-  std::size_t filters;  // conv_filters, or that halved any number of times
-  std::size_t places;   // a multiple of kConvPlaces
+  std::size_t filters;
+  std::size_t places;  // a multiple of kConvPlaces
+  bool relu;           // max(0, sum) at the end
 };
 inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
 
@@ -125,7 +129,7 @@ struct KernelTable {
 
   std::size_t tiles_per_block;  // places of a WinogradBlock
 
-  std::size_t conv_filters;  // most filters of a ConvBlock, a power of two
+  std::size_t conv_filters;  // of a run of a ConvBlock's weights, a power of two
 
   void (*conv_lstm_block)(const ConvLstmBlock& block);
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
@@ -133,6 +137,9 @@ struct KernelTable {
   void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
 
   void (*conv_block)(const ConvBlock& block);
+  // to[r * to_pitch + i] = from[r * from_pitch + i] for r < rows, i < cols.
+  void (*copy_rows)(const float* from, std::size_t from_pitch, std::size_t rows, std::size_t cols,
+                    float* to, std::size_t to_pitch);
 
   // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
   //   out[i] = planes[i % phases * plane + i / phases]

@@ -1,7 +1,6 @@
 #include "layers/plane_convolution.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.hpp"
 #include "base/parallel.hpp"
@@ -11,18 +10,27 @@ namespace {
 
 enum { kDepth, kRows, kCols };
 
-// What a block packs should stay in L2 while all filters pass, and what a run of filters computes
-// in L1 until it leaves.
+// What a block packs and what a piece of the filters computes stay in L2 together.
 constexpr std::size_t kPackedFloats = 48 * 1024;
-constexpr std::size_t kMostPlaces = 1024;
-// Fewer places than this leave the register tiles half empty.
+constexpr std::size_t kStagedFloats = 32 * 1024;
+constexpr std::size_t kPieceFilters = 64;
+// Fewer places than this leave the register tiles half empty; more gain nothing.
 constexpr std::size_t kLeastPlaces = 192;
+constexpr std::size_t kMostPlaces = 2048;
+// What a register tile reads of x while it sums without a break: in L1 for all filters of a piece.
+constexpr std::size_t kTileBytes = 18 * 1024;
 
 std::ptrdiff_t floor_div(std::ptrdiff_t a, std::ptrdiff_t b) {
   return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
 std::ptrdiff_t signed_(std::size_t n) { return static_cast<std::ptrdiff_t>(n); }
+
+// At least `floats`, and an odd number of cache lines: neighbours do not fall on the same sets.
+std::size_t odd_lines(std::size_t floats) {
+  const std::size_t size = round_up(floats, kAlignedFloats);
+  return size / kAlignedFloats % 2 == 0 ? size + kAlignedFloats : size;
+}
 
 std::size_t count_of(std::size_t total, std::size_t part) { return (total + part - 1) / part; }
 
@@ -32,12 +40,17 @@ PlaneConvolution::PlaneConvolution(const PlaneConvolutionOptions& options,
                                    const KernelTable& kernels, const float* kernel,
                                    const float* bias)
     : o_(options), rows_(split(o_.axes[kRows])), cols_(split(o_.axes[kCols])) {
+  piece_ = round_up(std::min(group_filters(), kPieceFilters), kernels.conv_filters);
   choose_blocks();
-  // An odd number of cache lines: planes of sizes like 64 x 64 do not fall on the same sets.
-  plane_ = round_up(places() + rows_.reach * pitch_ + cols_.reach, kAlignedFloats);
-  if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
-  packed_ = checked_mul(planes(), plane_);
-  staged_ = kernels.conv_filters * places();
+  plane_ = odd_lines(places() + rows_.reach * pitch_ + cols_.reach);
+  packed_ = checked_mul(checked_mul(slices(), slice_planes()), plane_);
+  staged_ = checked_mul(std::min(piece_, group_filters()), odd_lines(places()));
+  // A tap row of a tile: the vectors, what its taps reach beyond, and lines cut at both ends.
+  const std::size_t row_bytes = 256 + cols_.reach * sizeof(float);
+  const std::size_t slice_bytes =
+      std::max<std::size_t>(row_bytes * rows_.shift_of.size() * cols_.phases.size(), 1);
+  const std::size_t steps = count_of(slices() * slice_bytes, kTileBytes);
+  sum_step_ = std::max<std::size_t>(count_of(slices(), std::max<std::size_t>(steps, 1)), 1);
   list_taps();
   pack_weights(kernels, kernel, bias);
 }
@@ -68,32 +81,37 @@ PlaneConvolution::Split PlaneConvolution::split(const TapAxis& axis) {
   return s;
 }
 
-std::size_t PlaneConvolution::planes() const {
-  const std::size_t depth = o_.axes[kDepth].taps.size();
-  return checked_mul(checked_mul(group_channels(), depth),
-                     rows_.phases.size() * cols_.phases.size());
+std::size_t PlaneConvolution::blocks() const {
+  const TapAxis &depth = o_.axes[kDepth], &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  return o_.groups * depth.places * count_of(rows.places, block_rows_) *
+         count_of(cols.places, block_cols_);
 }
 
 // Whole rows where the packed planes of a few of them are small enough, or where the map is small.
 void PlaneConvolution::choose_blocks() {
   const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  const std::size_t planes = checked_mul(slices(), slice_planes());
   const auto floats = [&](std::size_t block_rows, std::size_t block_cols) {
-    const std::size_t pitch = block_cols + cols_.reach;
-    return checked_mul(planes(), checked_mul(block_rows + rows_.reach, pitch));
+    return checked_mul(planes, checked_mul(block_rows + rows_.reach, block_cols + cols_.reach));
   };
-  block_cols_ = std::min(cols.places, kMostPlaces);
+  const std::size_t staged = kStagedFloats / std::min(piece_, group_filters());
+  const std::size_t most = std::clamp(staged, kLeastPlaces, kMostPlaces);
+  block_cols_ = std::min(cols.places, most);
   while (block_cols_ > kLeastPlaces && floats(1, block_cols_) > kPackedFloats) {
     block_cols_ = std::max(round_up(block_cols_ / 2, kConvPlaces), kLeastPlaces);
   }
   choose_pitch();
-  block_rows_ = std::min(rows.places, std::max<std::size_t>(kMostPlaces / pitch_, 1));
+  block_rows_ = std::min(rows.places, std::max<std::size_t>(most / pitch_, 1));
   while (block_rows_ > 1 && (block_rows_ - 1) * pitch_ >= kLeastPlaces &&
          floats(block_rows_, block_cols_) > kPackedFloats) {
     --block_rows_;
   }
-  // Blocks of the same size, as near as rows allow.
+  // Blocks of the same size, as near as rows and vectors allow.
   block_rows_ = count_of(rows.places, count_of(rows.places, block_rows_));
-  block_cols_ = count_of(cols.places, count_of(cols.places, block_cols_));
+  if (block_cols_ < cols.places) {
+    const std::size_t even = count_of(cols.places, count_of(cols.places, block_cols_));
+    block_cols_ = std::min(block_cols_, round_up(even, kConvPlaces));
+  }
   choose_pitch();
 }
 
@@ -111,13 +129,11 @@ void PlaneConvolution::choose_pitch() {
 }
 
 void PlaneConvolution::list_taps() {
-  const std::size_t depth = o_.axes[kDepth].taps.size();
-  const std::size_t row_phases = rows_.phases.size(), col_phases = cols_.phases.size();
-  for (std::size_t slice = 0; slice < group_channels() * depth; ++slice) {
+  for (std::size_t slice = 0; slice < slices(); ++slice) {
     for (std::size_t ky = 0; ky < rows_.phase_of.size(); ++ky) {
       for (std::size_t kx = 0; kx < cols_.phase_of.size(); ++kx) {
         const std::size_t plane =
-            (slice * row_phases + rows_.phase_of[ky]) * col_phases + cols_.phase_of[kx];
+            slice * slice_planes() + rows_.phase_of[ky] * cols_.phases.size() + cols_.phase_of[kx];
         offsets_.push_back(
             signed_(plane * plane_ + rows_.shift_of[ky] * pitch_ + cols_.shift_of[kx]));
       }
@@ -127,22 +143,21 @@ void PlaneConvolution::list_taps() {
 
 void PlaneConvolution::pack_weights(const KernelTable& kernels, const float* kernel,
                                     const float* bias) {
-  std::size_t size = kernels.conv_filters;
-  for (std::size_t first = 0; first < group_filters();) {
-    while (size > group_filters() - first) size /= 2;
-    runs_.push_back({first, size});
-    first += size;
-  }
   const std::size_t taps = o_.taps();
   weights_ = Buffer(checked_mul(o_.filters, taps));
   bias_ = Buffer(o_.filters);
   std::copy_n(bias, o_.filters, bias_.data());
   float* to = weights_.data();
   for (std::size_t group = 0; group < o_.groups; ++group) {
-    for (const Run& run : runs_) {
-      const float* from = kernel + (group * group_filters() + run.first) * taps;
-      for (std::size_t k = 0; k < taps; ++k) {
-        for (std::size_t f = 0; f < run.count; ++f) *to++ = from[f * taps + k];
+    const float* filters = kernel + group * group_filters() * taps;
+    for (std::size_t begin = 0; begin < taps; begin += sum_step_ * slice_taps()) {
+      const std::size_t end = std::min(begin + sum_step_ * slice_taps(), taps);
+      std::size_t run = kernels.conv_filters;
+      for (std::size_t first = 0; first < group_filters(); first += run) {
+        while (run > group_filters() - first) run /= 2;
+        for (std::size_t k = begin; k < end; ++k) {
+          for (std::size_t f = first; f < first + run; ++f) *to++ = filters[f * taps + k];
+        }
       }
     }
   }
@@ -166,117 +181,137 @@ PlaneConvolution::Block PlaneConvolution::block(std::size_t index) const {
 
 void PlaneConvolution::pack(const KernelTable& kernels, const Block& block, const float* x,
                             float* planes) const {
-  const TapAxis &depth = o_.axes[kDepth], &rows = o_.axes[kRows], &cols = o_.axes[kCols];
-  const std::size_t map = rows.input * cols.input;
-  const std::size_t packed_rows = block.rows + rows_.reach;
-  float* to = planes;
+  const TapAxis& depth = o_.axes[kDepth];
+  const std::size_t map = o_.axes[kRows].input * o_.axes[kCols].input;
   for (std::size_t c = 0; c < group_channels(); ++c) {
     const float* channel = x + (block.group * group_channels() + c) * depth.input * map;
     for (const std::ptrdiff_t tap : depth.taps) {
       const std::ptrdiff_t slice = signed_(block.depth * depth.stride) + tap;
       const bool inside = slice >= 0 && slice < signed_(depth.input);
-      const float* from = inside ? channel + slice * signed_(map) : nullptr;
       for (const std::size_t phase : rows_.phases) {
-        for (std::size_t i = 0; i < packed_rows; ++i) {
-          const std::ptrdiff_t quotient = signed_(block.row + i) + rows_.first;
-          const std::ptrdiff_t row = quotient * signed_(rows.stride) + signed_(phase);
-          const bool there = inside && row >= 0 && row < signed_(rows.input);
-          pack_row(kernels, there ? from + row * signed_(cols.input) : nullptr, block,
-                   to + i * pitch_);
-        }
-        for (std::size_t k = 0; k < cols_.phases.size(); ++k, to += plane_) {
-          std::fill(to + packed_rows * pitch_, to + plane_, 0.0F);
-        }
+        std::fill_n(planes, cols_.phases.size() * plane_, 0.0F);
+        if (inside) pack_rows(kernels, block, phase, channel + slice * signed_(map), planes);
+        planes += cols_.phases.size() * plane_;
       }
     }
   }
 }
 
+// Every row of a slice that has this remainder and is inside.
+void PlaneConvolution::pack_rows(const KernelTable& kernels, const Block& block, std::size_t phase,
+                                 const float* x, float* planes) const {
+  const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  const std::ptrdiff_t stride = signed_(rows.stride);
+  const std::ptrdiff_t base = (signed_(block.row) + rows_.first) * stride + signed_(phase);
+  const std::ptrdiff_t begin = base >= 0 ? 0 : (-base + stride - 1) / stride;
+  const std::ptrdiff_t end = std::min(signed_(block.rows + rows_.reach),
+                                      floor_div(signed_(rows.input) - 1 - base, stride) + 1);
+  if (begin >= end) return;
+  const float* from = x + (base + begin * stride) * signed_(cols.input);
+  const std::ptrdiff_t step = stride * signed_(cols.input);
+  if (cols.stride == 1) {
+    const std::ptrdiff_t left = signed_(block.col) + cols_.first;
+    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(left, 0);
+    const std::ptrdiff_t last = std::min(left + signed_(pitch_), signed_(cols.input));
+    if (first >= last) return;
+    kernels.copy_rows(from + first, static_cast<std::size_t>(step),
+                      static_cast<std::size_t>(end - begin), static_cast<std::size_t>(last - first),
+                      planes + begin * signed_(pitch_) + (first - left), pitch_);
+    return;
+  }
+  for (std::ptrdiff_t i = begin; i < end; ++i, from += step) {
+    pack_row(kernels, block, from, planes + i * signed_(pitch_));
+  }
+}
+
 // The columns of a row, one plane a phase; place j of phase p holds column
-// (j + block.col + first) * stride + p. A row of zeros where `x` is null.
-void PlaneConvolution::pack_row(const KernelTable& kernels, const float* x, const Block& block,
+// (j + block.col + first) * stride + p.
+void PlaneConvolution::pack_row(const KernelTable& kernels, const Block& block, const float* x,
                                 float* to) const {
   const TapAxis& cols = o_.axes[kCols];
   const std::ptrdiff_t stride = signed_(cols.stride);
   const std::ptrdiff_t base = (signed_(block.col) + cols_.first) * stride;
-  const std::ptrdiff_t begin = std::clamp<std::ptrdiff_t>(base, 0, signed_(cols.input));
-  const std::ptrdiff_t end =
-      std::clamp(base + signed_(pitch_) * stride, begin, signed_(cols.input));
-  const bool all_phases = cols_.phases.size() == cols.stride;
-  const bool whole = x != nullptr && begin == base && end - begin == signed_(pitch_) * stride;
-  if (!whole) {
-    for (std::size_t k = 0; k < cols_.phases.size(); ++k) {
-      std::fill_n(to + k * plane_, pitch_, 0.0F);
-    }
-  }
-  if (x == nullptr || begin == end) return;
-  if (stride == 1) {
-    std::copy(x + begin, x + end, to + (begin - base));
-  } else if (all_phases && (stride == 2 || stride == 4)) {
+  const std::ptrdiff_t begin = std::max<std::ptrdiff_t>(base, 0);
+  const std::ptrdiff_t end = std::min(base + signed_(pitch_) * stride, signed_(cols.input));
+  if (begin >= end) return;
+  if (cols_.phases.size() == cols.stride && (stride == 2 || stride == 4)) {
     kernels.split_phases(cols.stride, x + begin, static_cast<std::size_t>(end - begin),
                          static_cast<std::size_t>(begin - base), to, plane_);
-  } else {
-    for (std::size_t k = 0; k < cols_.phases.size(); ++k) {
-      const std::ptrdiff_t phase = base + signed_(cols_.phases[k]);
-      std::ptrdiff_t j = phase >= begin ? 0 : (begin - phase + stride - 1) / stride;
-      for (; phase + j * stride < end; ++j) to[signed_(k * plane_) + j] = x[phase + j * stride];
-    }
+    return;
+  }
+  for (const std::size_t p : cols_.phases) {
+    const std::ptrdiff_t phase = base + signed_(p);
+    std::ptrdiff_t j = phase >= begin ? 0 : (begin - phase + stride - 1) / stride;
+    for (; phase + j * stride < end; ++j) to[j] = x[phase + j * stride];
+    to += plane_;
   }
 }
 
-void PlaneConvolution::compute(const KernelTable& kernels, const Block& block, const Run& run,
+bool PlaneConvolution::writes_places() const {
+  const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  return pitch_ == block_cols_ && pitch_ == cols.output && cols.places == cols.output &&
+         rows.places == rows.output && rows.places * pitch_ % kConvPlaces == 0 &&
+         block_rows_ * pitch_ % kConvPlaces == 0;
+}
+
+void PlaneConvolution::compute(const KernelTable& kernels, const Block& block, const Piece& piece,
                                const float* planes, float* staged, float* out) const {
-  const std::size_t filter = block.group * group_filters() + run.first;
+  const TapAxis &depth = o_.axes[kDepth], &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  const std::size_t filter = block.group * group_filters() + piece.first;
+  const std::size_t map = rows.output * cols.output;
+  float* to = out + (filter * depth.output + depth.first + block.depth * depth.step) * map +
+              (rows.first + block.row * rows.step) * cols.output + cols.first +
+              block.col * cols.step;
+  const bool in_place = writes_places();
   ConvBlock b{};
   b.x = planes;
-  b.offsets = offsets_.data();
-  b.taps = offsets_.size();
-  b.weights = weights_.data() + filter * offsets_.size();
   b.bias = bias_.data() + filter;
   b.places = round_up((block.rows - 1) * pitch_ + block.cols, kConvPlaces);
-  b.out = staged;
-  b.out_stride = b.places;
-  b.filters = run.count;
-  kernels.conv_block(b);
-  if (o_.activation.kind != Activation::Kind::linear) {
-    kernels.activate(o_.activation, staged, staged, run.count * b.places);
+  b.out = in_place ? to : staged;
+  b.out_stride = in_place ? depth.output * map : odd_lines(b.places);
+  b.filters = piece.count;
+  const bool relu = o_.activation.kind == Activation::Kind::relu;
+  const std::size_t taps = offsets_.size(), step = sum_step_ * slice_taps();
+  for (std::size_t begin = 0; begin == 0 || begin < taps; begin += step, b.bias = nullptr) {
+    b.offsets = offsets_.data() + begin;
+    b.taps = std::min(step, taps - begin);
+    b.weights = weights_.data() + block.group * group_filters() * taps + begin * group_filters() +
+                piece.first * b.taps;
+    b.relu = relu && begin + b.taps == taps;
+    kernels.conv_block(b);
+    if (step == 0) break;
   }
-  for (std::size_t f = 0; f < run.count; ++f) leave(block, filter + f, staged + f * b.places, out);
-}
-
-void PlaneConvolution::leave(const Block& block, std::size_t filter, const float* staged,
-                             float* out) const {
-  const TapAxis &depth = o_.axes[kDepth], &rows = o_.axes[kRows], &cols = o_.axes[kCols];
-  const std::size_t slice = filter * depth.output + depth.first + block.depth * depth.step;
-  for (std::size_t i = 0; i < block.rows; ++i) {
-    const std::size_t row = rows.first + (block.row + i) * rows.step;
-    float* to =
-        out + (slice * rows.output + row) * cols.output + cols.first + block.col * cols.step;
-    const float* from = staged + i * pitch_;
+  for (std::size_t f = 0; f < piece.count; ++f, to += depth.output * map) {
+    float* from = b.out + f * b.out_stride;
+    if (!relu && o_.activation.kind != Activation::Kind::linear) {
+      kernels.activate(o_.activation, from, from, b.places);
+    }
+    if (in_place) continue;
     if (cols.step == 1) {
-      std::memcpy(to, from, block.cols * sizeof(float));
-    } else {
-      for (std::size_t j = 0; j < block.cols; ++j) to[j * cols.step] = from[j];
+      kernels.copy_rows(from, pitch_, block.rows, block.cols, to, rows.step * cols.output);
+      continue;
+    }
+    for (std::size_t i = 0; i < block.rows; ++i) {
+      float* row = to + i * rows.step * cols.output;
+      for (std::size_t j = 0; j < block.cols; ++j) row[j * cols.step] = from[i * pitch_ + j];
     }
   }
 }
 
 void PlaneConvolution::run(const Exec& exec, const float* x, float* out) const {
   const TapAxis &depth = o_.axes[kDepth], &rows = o_.axes[kRows], &cols = o_.axes[kCols];
-  const std::size_t blocks = o_.groups * depth.places * count_of(rows.places, block_rows_) *
-                             count_of(cols.places, block_cols_);
   const double places = static_cast<double>(depth.places * rows.places * cols.places);
-  const double operations =
-      places * (static_cast<double>(o_.filters * o_.taps()) + static_cast<double>(o_.channels));
+  const double operations = places * static_cast<double>(o_.filters * (o_.taps() + 8));
   const int threads = threads_for(exec, operations);
-  // Few blocks are cut further, by runs of filters; each thread then packs the block for itself.
-  const std::size_t wanted =
-      threads == 1 ? 1 : count_of(4 * static_cast<std::size_t>(threads), blocks);
-  const std::size_t step = count_of(runs_.size(), std::min(wanted, runs_.size()));
-  const std::size_t pieces = count_of(runs_.size(), step);
-  parallel_tasks(threads, blocks * pieces, [&](std::size_t part, Tasks& tasks) {
+  // Few blocks are cut further, by the filters; each thread then packs the block for itself.
+  const std::size_t wanted = threads == 1 ? 1 : 4 * static_cast<std::size_t>(threads);
+  const std::size_t run = exec.kernels->conv_filters, runs = count_of(group_filters(), run);
+  const std::size_t cuts = std::max(count_of(wanted, blocks()), count_of(group_filters(), piece_));
+  const std::size_t step = count_of(runs, std::min(cuts, runs)) * run;
+  const std::size_t pieces = count_of(group_filters(), step);
+  parallel_tasks(threads, blocks() * pieces, [&](std::size_t part, Tasks& tasks) {
     float* planes = exec.scratch_of(part);
-    std::size_t packed = blocks;
+    std::size_t packed = blocks();
     Block b{};
     for (std::size_t task = 0; tasks.next(task);) {
       if (task / pieces != packed) {
@@ -285,9 +320,8 @@ void PlaneConvolution::run(const Exec& exec, const float* x, float* out) const {
         pack(*exec.kernels, b, x, planes);
       }
       const std::size_t first = task % pieces * step;
-      for (std::size_t r = first; r < std::min(first + step, runs_.size()); ++r) {
-        compute(*exec.kernels, b, runs_[r], planes, planes + packed_, out);
-      }
+      const Piece piece{first, std::min(step, group_filters() - first)};
+      compute(*exec.kernels, b, piece, planes, planes + packed_, out);
     }
   });
 }

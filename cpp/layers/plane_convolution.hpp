@@ -34,8 +34,8 @@ struct PlaneConvolutionOptions {
 //
 // The places are cut into blocks. A thread packs what a block reads into its scratch: zeros around
 // the map, columns that a stride leads to side by side, rows with one pitch, so that every tap is a
-// constant offset. Then the kernel goes over it for a few filters at a time, and their rows leave
-// for the output. No cut depends on the number of threads in a way that a sum could see.
+// constant offset. Then the kernel goes over it for a piece of the filters, and their rows leave
+// for the output. Sums go on in the order of the taps whatever the cuts are.
 class PlaneConvolution {
  public:
   // `kernel` is (filters, channels / groups, taps of depth, rows, cols), dense.
@@ -53,29 +53,35 @@ class PlaneConvolution {
     std::size_t reach = 0;                        // quotients behind it
     std::vector<std::size_t> phase_of, shift_of;  // of every tap
   };
-  struct Run {  // of filters that the kernel takes at once
-    std::size_t first, count;
-  };
   struct Block {
     std::size_t group, depth, row, col, rows, cols;
   };
 
+  struct Piece {  // of the filters of a group
+    std::size_t first, count;
+  };
+
   static Split split(const TapAxis& axis);
-  void choose_pitch();
   void choose_blocks();
+  void choose_pitch();
   void list_taps();
   void pack_weights(const KernelTable& kernels, const float* kernel, const float* bias);
   Block block(std::size_t index) const;
   void pack(const KernelTable& kernels, const Block& block, const float* x, float* planes) const;
-  void pack_row(const KernelTable& kernels, const float* x, const Block& block, float* to) const;
-  void compute(const KernelTable& kernels, const Block& block, const Run& run, const float* planes,
-               float* staged, float* out) const;
-  void leave(const Block& block, std::size_t filter, const float* staged, float* out) const;
+  void pack_rows(const KernelTable& kernels, const Block& block, std::size_t phase, const float* x,
+                 float* planes) const;
+  void pack_row(const KernelTable& kernels, const Block& block, const float* x, float* to) const;
+  void compute(const KernelTable& kernels, const Block& block, const Piece& piece,
+               const float* planes, float* staged, float* out) const;
 
   std::size_t group_channels() const { return o_.channels / o_.groups; }
   std::size_t group_filters() const { return o_.filters / o_.groups; }
-  std::size_t planes() const;  // that a block packs
+  std::size_t slices() const { return group_channels() * o_.axes[0].taps.size(); }
+  std::size_t slice_taps() const { return o_.axes[1].taps.size() * o_.axes[2].taps.size(); }
+  std::size_t slice_planes() const { return rows_.phases.size() * cols_.phases.size(); }
+  std::size_t blocks() const;
   std::size_t places() const { return round_up(block_rows_ * pitch_, kConvPlaces); }
+  bool writes_places() const;  // of a block, in a row, as they are in the output
 
   PlaneConvolutionOptions o_;
   Split rows_, cols_;
@@ -83,9 +89,10 @@ class PlaneConvolution {
   std::size_t pitch_;                    // floats from one row of a plane to the next
   std::size_t plane_;                    // floats from one plane to the next
   std::size_t packed_, staged_;
-  std::vector<std::ptrdiff_t> offsets_;
-  std::vector<Run> runs_;  // of the filters of a group
-  Buffer weights_;         // [groups][runs][taps][filters of the run]
+  std::size_t piece_;                    // most filters that are computed at once
+  std::size_t sum_step_;                 // slices that are summed at once
+  std::vector<std::ptrdiff_t> offsets_;  // of all taps of a filter
+  Buffer weights_;                       // [groups][steps of slices], each as in ConvBlock
   Buffer bias_;
 };
 

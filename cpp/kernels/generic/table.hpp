@@ -30,6 +30,7 @@ constexpr KernelTable make_table(const char* name) {
   constexpr std::size_t kFilters = 4 * F;
   table.conv_filters = kFilters;
   table.conv_block = conv_block<V, kFilters, P>;
+  table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
   table.norm_pool_row = norm_pool_row<V>;

@@ -180,7 +180,7 @@ def _output_padding(args: Arguments, a: _Arguments) -> tuple[int, ...]:
 
 
 def _unflipped(kernel: Array, site: CallSite, rank: int) -> Array:
-    return np.flip(kernel, range(rank)) if site.flip else kernel
+    return np.flip(kernel, tuple(range(rank))) if site.flip else kernel
 
 
 def _filters_first(kernel: Array) -> Array:
