@@ -97,15 +97,9 @@ def test_normalization_over_batch_or_time_is_refused(axis: int) -> None:
     [
         (lambda x: layers.MaxPooling3D((2, 1, 1))(x), "MaxPooling3D 'it': pool_size, strides"),
         (lambda x: layers.MaxPooling3D((1, 2, 2), (2, 2, 2))(x), "over time"),
-        (lambda x: layers.Flatten()(x), "flattening time"),
         (lambda x: layers.Softmax(axis=2)(x), "axis: expected the last one"),
-        (
-            lambda x: layers.TimeDistributed(layers.Flatten(data_format="channels_first"))(x),
-            "'channels_first'",
-        ),
         (lambda x: layers.Dropout(0.5)(x, training=True), "training"),
         (lambda x: layers.AveragePooling3D((1, 2, 2))(x), "AveragePooling3D 'it'"),
-        (lambda x: layers.Add()([x, x]), "Add 'it'"),
         (lambda x: layers.TimeDistributed(layers.Conv2D(1, 1))(x), "Conv2D 'it'"),
     ],
 )
@@ -118,6 +112,26 @@ def test_unsupported_use_is_named(
     (problem,) = problems(saved(keras.Model(frames, y), tmp_path))
     assert message in problem
     assert "'it'" in problem
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: layers.Flatten()(x),
+        lambda x: layers.Reshape((-1, 2))(x),
+        lambda x: layers.Permute((2, 1, 3, 4))(x),
+        lambda x: layers.Concatenate(axis=1)([x, x]),
+    ],
+)
+def test_mixing_an_open_number_of_frames_is_refused(
+    build: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    frames = keras.Input((None, 6, 6, 2))
+    y = build(frames)
+    y._keras_history.operation.name = "it"
+    (problem,) = problems(saved(keras.Model(frames, y), tmp_path))
+    assert "'it'" in problem
+    assert "expected a known number of frames" in problem
 
 
 def test_open_spatial_axes_are_refused(tmp_path: Path) -> None:

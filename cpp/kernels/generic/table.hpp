@@ -3,8 +3,10 @@
 
 #include "kernels/generic/activation.hpp"
 #include "kernels/generic/conv.hpp"
+#include "kernels/generic/combine.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
+#include "kernels/generic/dense.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
@@ -33,8 +35,10 @@ constexpr KernelTable make_table(const char* name) {
   table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
+  table.dense_block = dense_block<V>;
   table.norm_pool_row = norm_pool_row<V>;
   table.activate = activate<V>;
+  table.combine = combine<V>;
   table.fma_burst = fma_burst<V>;
   return table;
 }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, RECURRENT, parse
+from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
 SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
-TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, "Flatten"}
+TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, *MOVE_TIME}
 
 
 def to_spec(file: KerasFile) -> NetworkSpec:
@@ -75,7 +75,8 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
     Keras does not tell time from other axes, so the rule looks at the use and the shape. An input
     is a sequence when
     - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
-      layers that keep the leading axes (activations, normalization, Dense, Dropout), or
+      layers that keep the leading axes (activations, normalization, Dense, Dropout; of a layer that
+      merges several, the inputs with most axes), or
     - its batch shape has five axes or more, or
     - its first axis after batch is open (None): only time may be.
     A rank-4 input that is read as an initial state alone is thus a single.
@@ -86,7 +87,7 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
             call.layer.class_name in TIMELESS and Ref(call.layer.name, call.index, 0) in wanted
         )
         if call.inputs and (timeless or call.layer.class_name in SEQUENCE_READERS):
-            wanted.add(call.inputs[0])
+            wanted.update(_with_most_axes(call, graph))
     return frozenset(
         layer.name
         for layer in graph.inputs
@@ -94,6 +95,15 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
         or len(shape := _batch_shape(layer)) >= 5
         or (len(shape) > 1 and shape[1] is None)
     )
+
+
+def _with_most_axes(call: Call, graph: Graph) -> list[Ref]:
+    """The inputs of a call that have its time axis: the first, or of a merging layer all but small ones."""
+    if call.layer.class_name not in MERGING:
+        return [call.inputs[0]]
+    ranks = {Ref(layer.name, 0, 0): len(_batch_shape(layer)) for layer in graph.inputs}
+    most = max((ranks[ref] for ref in call.inputs if ref in ranks), default=0)
+    return [ref for ref in call.inputs if ref not in ranks or ranks[ref] == most >= 3]
 
 
 def _batch_shape(layer: LayerConfig) -> list[int | None]:
@@ -130,7 +140,8 @@ class _Assembly:
         for layer in self.file.graph.inputs:
             is_sequence = layer.name in sequences
             lead = 2 if is_sequence else 1
-            shape = tuple(_batch_shape(layer)[lead:])
+            batch_shape = _batch_shape(layer)
+            shape = tuple(batch_shape[lead:])
             known = tuple(n for n in shape if n is not None)
             if not shape or known != shape:
                 axes = [i + lead for i, n in enumerate(shape) if n is None]
@@ -148,7 +159,10 @@ class _Assembly:
                         f"input {layer.name!r}: {switch}: expected false, found true"
                     )
             self.inputs.append(Input(self._unique(layer.name), known, is_sequence))
-            self.values[Ref(layer.name, 0, 0)] = Tensor(layer.name, Value(known, is_sequence))
+            length = batch_shape[1] if is_sequence else None
+            self.values[Ref(layer.name, 0, 0)] = Tensor(
+                layer.name, Value(known, is_sequence, length)
+            )
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""
@@ -168,6 +182,7 @@ class _Assembly:
             options=call.options,
             flip=self.file.backend == "theano",
         )
+        before = len(self.nodes)
         try:
             made = self.builders[call.layer.name](site)
         except UnsupportedModelError as error:
@@ -175,11 +190,37 @@ class _Assembly:
             return
         except ModelFormatError as error:
             raise ModelFormatError(f"{self.file.where}: {error}") from error
-        for i, tensor in enumerate(made):
+        for i, tensor in enumerate(self._plainly_named(name, before, made)):
             self.values[Ref(call.layer.name, call.index, i)] = tensor
 
+    def _plainly_named(
+        self, name: str, before: int, made: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The result of a call whose nodes begin at ``before``: the last of them gets the plain name.
+
+        It is the one that outputs show, under the name of the Keras layer.
+        """
+        added = self.nodes[before:]
+        if not made or made[0].name not in {v for node in added for v in node.outputs}:
+            return made
+        swapped = {added[0].name: made[0].name, made[0].name: added[0].name}
+
+        def names(given: Sequence[str]) -> tuple[str, ...]:
+            return tuple(swapped.get(one, one) for one in given)
+
+        self.nodes[before:] = [
+            replace(
+                node,
+                name=names([node.name])[0],
+                inputs=names(node.inputs),
+                outputs=names(node.outputs),
+            )
+            for node in added
+        ]
+        return tuple(replace(tensor, name=names([tensor.name])[0]) for tensor in made)
+
     def _add_node(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A node, named after the Keras layer; the first of several has the plain name."""
+        """A node, named after the Keras layer; the first of several has the plain name for now."""
         made = layer.infer([tensor.value for tensor in inputs])
         node_name = self._unique(name)
         outputs = tuple(
@@ -208,7 +249,8 @@ class _Assembly:
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
         allowed = (1, 3) if call.layer.class_name in RECURRENT else (1,)
-        if len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
+        many = call.layer.class_name in MERGING and call.inputs
+        if not many and len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
             return f"inputs: expected {' or '.join(map(str, allowed))}, found {len(call.inputs)}"
         if options := {key: value for key, value in call.options.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"

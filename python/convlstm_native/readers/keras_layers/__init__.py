@@ -10,6 +10,7 @@ from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
     convolution,
     dense,
+    merging,
     normalization,
     pooling,
     recurrent,
@@ -31,9 +32,9 @@ def _time_distributed(args: Arguments) -> Builder:
     inner = parse(inner_args)
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        if site.lead != 2:
+        if not site.value.sequence and len(site.value.shape) < 2:
             raise UnsupportedModelError(f"input: expected a sequence, found {site.value}")
-        return inner(replace(site, lead=1))
+        return inner(replace(site, lead=1, inputs=tuple(map(site.as_sequence, site.inputs))))
 
     return build
 
@@ -42,12 +43,16 @@ LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
     **convolution.LAYERS,
     **dense.LAYERS,
+    **merging.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
     **shaping.LAYERS,
     "TimeDistributed": _time_distributed,
 }
 RECURRENT = tuple(recurrent.LAYERS)
+# Layers that take a list of tensors.
+MERGING = tuple(merging.LAYERS)
+MOVE_TIME = shaping.MOVE_TIME
 
 
 def parse(args: Arguments) -> Builder:
