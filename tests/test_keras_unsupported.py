@@ -31,12 +31,12 @@ def test_every_problem_is_listed_at_once() -> None:
         cell["padding"] = "causal"
         cell["activation"] = "sparsemax"
         cell["new_argument"] = 3
-        config["config"]["layers"][-1]["class_name"] = "Conv3DTranspose"
+        config["config"]["layers"][-1]["class_name"] = "Conv4DTranspose"
         arguments(config, "rows")["axis"] = [1, 2]
 
     found = problems(edited(edit))
     assert len(found) == 5
-    for what in ("padding", "'sparsemax'", "new_argument", "Conv3DTranspose 'mix'", "axis"):
+    for what in ("padding", "'sparsemax'", "new_argument", "Conv4DTranspose 'mix'", "axis"):
         assert any(what in problem for problem in found), what
 
 
@@ -100,7 +100,6 @@ def test_normalization_over_batch_or_time_is_refused(axis: int) -> None:
         (lambda x: layers.Softmax(axis=2)(x), "axis: expected the last one"),
         (lambda x: layers.Dropout(0.5)(x, training=True), "training"),
         (lambda x: layers.AveragePooling3D((1, 2, 2))(x), "AveragePooling3D 'it'"),
-        (lambda x: layers.TimeDistributed(layers.Conv2D(1, 1))(x), "Conv2D 'it'"),
     ],
 )
 def test_unsupported_use_is_named(
@@ -121,6 +120,7 @@ def test_unsupported_use_is_named(
         lambda x: layers.Reshape((-1, 2))(x),
         lambda x: layers.Permute((2, 1, 3, 4))(x),
         lambda x: layers.Concatenate(axis=1)([x, x]),
+        lambda x: layers.Conv3D(1, 3, strides=2, padding="same")(x),
     ],
 )
 def test_mixing_an_open_number_of_frames_is_refused(
