@@ -22,7 +22,14 @@ from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
-from reference_recurrent import masking, recurrent
+from reference_convolution import (
+    convolution,
+    convolution_transpose,
+)
+from reference_recurrent import (
+    masking,
+    recurrent,
+)
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -66,6 +73,8 @@ def take_slice(layer: spec.Slice, x: Array64) -> Array64:
 
 FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.BatchNormalization: batch_normalization,
+    spec.Convolution: convolution,
+    spec.ConvolutionTranspose: convolution_transpose,
     spec.Dense: dense,
     spec.Flatten: flatten,
     spec.Reshape: reshape,

@@ -19,6 +19,7 @@ namespace cn {
 using NetworkClass = py::class_<Network, std::shared_ptr<Network>>;
 
 // Each adds the methods of a family of layers, one a layer.
+void add_convolution_methods(NetworkClass& network);
 void add_dense_methods(NetworkClass& network);
 void add_merging_methods(NetworkClass& network);
 void add_pooling_methods(NetworkClass& network);

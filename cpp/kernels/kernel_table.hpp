@@ -137,6 +137,29 @@ struct NormPoolRow {
   std::size_t out_cols;
 };
 
+// A convolution for a run of places and filters that read the same taps.
+//
+//   out[f][n] = bias[f] + sum_k w[f][k] * x[offsets[k] + n]
+//
+// Sums go in the order of the taps. A call without bias goes on where an earlier one left `out`, so
+// that no cut of places, filters or taps changes a bit. Planes are flattened with one pitch: every
+// tap is one offset.
+struct ConvBlock {
+  const float* x;                 // packed planes, at the first place
+  const std::ptrdiff_t* offsets;  // of every tap, in floats
+  std::size_t taps;
+  // Runs of conv_filters filters, [taps][filters of the run] each; what is left in runs of half as
+  // many, of a quarter and so on.
+  const float* weights;
+  const float* bias;  // [filters], or null: go on
+  float* out;         // [filters][out_stride], at the first place
+  std::size_t out_stride;
+  std::size_t filters;
+  std::size_t places;  // a multiple of kConvPlaces
+  bool relu;           // max(0, sum) at the end
+};
+inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
+
 // y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
 // block it is computed.
 struct DenseBlock {
@@ -156,6 +179,8 @@ struct KernelTable {
 
   std::size_t tiles_per_block;  // places of a WinogradBlock
 
+  std::size_t conv_filters;  // of a run of a ConvBlock's weights, a power of two
+
   void (*conv_lstm_block)(const ConvLstmBlock& block);
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
   void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
@@ -168,6 +193,10 @@ struct KernelTable {
   void (*gru_gates_block)(const RecurrentBlock& block);
   void (*gru_candidate_block)(const RecurrentBlock& block);
   void (*simple_rnn_block)(const RecurrentBlock& block);
+  void (*conv_block)(const ConvBlock& block);
+  // to[r * to_pitch + i] = from[r * from_pitch + i] for r < rows, i < cols.
+  void (*copy_rows)(const float* from, std::size_t from_pitch, std::size_t rows, std::size_t cols,
+                    float* to, std::size_t to_pitch);
 
   // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
   //   out[i] = planes[i % phases * plane + i / phases]

@@ -71,6 +71,35 @@ class Network:
         rows: _Interpolation,
         cols: _Interpolation,
     ) -> int: ...
+    def add_convolution(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        groups: int,
+        activation: _Function,
+    ) -> int: ...
+    def add_convolution_transpose(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        activation: _Function,
+    ) -> int: ...
     def add_dense(
         self, name: str, value: int, kernel: _Array, bias: _Array, function: _Function
     ) -> int: ...

@@ -3,6 +3,7 @@
 
 #include "kernels/generic/activation.hpp"
 #include "kernels/generic/combine.hpp"
+#include "kernels/generic/conv.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/dense.hpp"
@@ -35,6 +36,11 @@ constexpr KernelTable make_table(const char* name) {
   table.gru_gates_block = gru_gates_block<V>;
   table.gru_candidate_block = gru_candidate_block<V>;
   table.simple_rnn_block = simple_rnn_block<V>;
+  // The four gates of a filter of the cell are as many sums as four filters of a convolution.
+  constexpr std::size_t kFilters = 4 * F;
+  table.conv_filters = kFilters;
+  table.conv_block = conv_block<V, kFilters, P>;
+  table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
   table.dense_block = dense_block<V>;

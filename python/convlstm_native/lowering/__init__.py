@@ -10,6 +10,7 @@ from __future__ import annotations
 from convlstm_native import _core
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.lowering import (
+    convolution,
     dense,
     merging,
     normalization,
@@ -23,6 +24,7 @@ from convlstm_native.lowering.base import Lowering, Table, Tensor, as_given, cha
 from convlstm_native.spec import NetworkSpec, describe
 
 LOWER: Table = {
+    **convolution.LOWER,
     **dense.LOWER,
     **merging.LOWER,
     **normalization.LOWER,

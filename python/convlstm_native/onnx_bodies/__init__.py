@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import merging, pooling, recurrent, resizing, shaping, time
+from convlstm_native.onnx_bodies import (
+    convolution,
+    merging,
+    pooling,
+    recurrent,
+    resizing,
+    shaping,
+    time,
+)
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
@@ -18,6 +26,7 @@ BODIES: Table = {
     **pooling.BODIES,
     **recurrent.BODIES,
     **resizing.BODIES,
+    **convolution.BODIES,
     **shaping.BODIES,
     **time.BODIES,
 }

@@ -11,7 +11,7 @@ are stacked along O as i, f, c, o (:mod:`.recurrent` names those of each layer).
 
 from __future__ import annotations
 
-from convlstm_native.activations import ACTIVATIONS, OVER_LAST_AXIS, Function
+from convlstm_native.activations import ACTIVATIONS, LINEAR, OVER_LAST_AXIS, Function
 from convlstm_native.spec.base import (
     LARGEST_LENGTH,
     Array,
@@ -19,6 +19,11 @@ from convlstm_native.spec.base import (
     Value,
     same_padding,
     window_output,
+)
+from convlstm_native.spec.convolution import (
+    Convolution,
+    ConvolutionTranspose,
+    transposed,
 )
 from convlstm_native.spec.dense import Activation, Dense
 from convlstm_native.spec.merging import MERGES, Concatenate, Dot, Merge
@@ -66,6 +71,8 @@ LAYERS: dict[str, type[Layer]] = {
         Concatenate,
         ConvLSTM2D,
         ConvLSTM3D,
+        Convolution,
+        ConvolutionTranspose,
         Dense,
         Dot,
         Emit,
@@ -95,6 +102,7 @@ __all__ = [
     "INTERPOLATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
+    "LINEAR",
     "LSTM",
     "MERGES",
     "OVER_LAST_AXIS",
@@ -108,6 +116,8 @@ __all__ = [
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
+    "Convolution",
+    "ConvolutionTranspose",
     "Dense",
     "Dot",
     "Emit",
@@ -140,6 +150,7 @@ __all__ = [
     "describe",
     "interpolation_weights",
     "same_padding",
+    "transposed",
     "weights",
     "window_output",
 ]

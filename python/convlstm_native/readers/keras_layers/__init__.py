@@ -8,6 +8,7 @@ from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
+    convolution,
     dense,
     merging,
     normalization,
@@ -43,6 +44,7 @@ def _time_distributed(args: Arguments) -> Builder:
 LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
     **recurrent_wrappers.LAYERS,
+    **convolution.LAYERS,
     **dense.LAYERS,
     **merging.LAYERS,
     **normalization.LAYERS,
