@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from types import ModuleType
 
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
-from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import dense, normalization, pooling, recurrent, shaping
-from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
+from convlstm_native.readers.keras_layers.base import Builder, Parse, identity
+
+FAMILIES: tuple[ModuleType, ...] = (recurrent, dense, normalization, pooling, shaping)
 
 
 def _time_distributed(args: Arguments) -> Builder:
-    where = args.what
-    inner_config = parse_layer(
-        {"config": {}, **expect(args.layer.arguments, "layer", dict, where)}, where
-    )
-    args.seen.add("layer")
-    inner_args = Arguments(replace(inner_config, name=args.layer.name), args.keras_major)
-    if inner_config.class_name in ("TimeDistributed", *RECURRENT):
-        args.reject("layer", "a layer that works on one frame", inner_config.class_name)
-        return identity
-    inner = parse(inner_args)
-
-    def build(site: CallSite) -> tuple[Tensor, ...]:
-        if site.lead != 2:
-            raise UnsupportedModelError(f"input: expected a sequence, found {site.value}")
-        return inner(replace(site, lead=1))
-
-    return build
+    """The reader of models has unwrapped all others: what is left stands within another one."""
+    args.ignore("layer")
+    args.reject("layer", "one TimeDistributed around it", "one within another")
+    return identity
 
 
 LAYERS: dict[str, Parse] = {
-    **recurrent.LAYERS,
-    **dense.LAYERS,
-    **normalization.LAYERS,
-    **pooling.LAYERS,
-    **shaping.LAYERS,
+    **{name: parse for family in FAMILIES for name, parse in family.LAYERS.items()},
     "TimeDistributed": _time_distributed,
 }
-RECURRENT = tuple(recurrent.LAYERS)
+
+
+def _declared(what: str) -> frozenset[str]:
+    return frozenset().union(*(getattr(family, what, ()) for family in FAMILIES))
+
+
+# What the families declare about time. Layers not named here are frame-wise: axis 1 of what they make
+# is axis 1 of what they read.
+# Layers whose first input is a sequence, whatever its rank.
+READS_TIME = _declared("READS_TIME")
+# Layers that make of a sequence something without its time axis, or the other way round.
+MOVE_TIME = _declared("MOVE_TIME")
+# Layers whose inputs behind the first are states, and whose first output is a sequence if asked for.
+RECURRENT = _declared("RECURRENT")
+# Layers that take a list of tensors.
+MERGING = _declared("MERGING")
 
 
 def parse(args: Arguments) -> Builder:

@@ -43,3 +43,4 @@ def _max_pooling(rank: int) -> Parse:
 
 
 LAYERS: dict[str, Parse] = {"MaxPooling2D": _max_pooling(2), "MaxPooling3D": _max_pooling(3)}
+READS_TIME = frozenset({"MaxPooling3D"})

@@ -72,3 +72,4 @@ def _oihw(kernel: Array, flip: bool) -> Array:
 
 
 LAYERS: dict[str, Parse] = {"ConvLSTM2D": _convlstm2d}
+READS_TIME = RECURRENT = frozenset(LAYERS)

@@ -28,3 +28,4 @@ def _flatten(args: Arguments) -> Builder:
 
 
 LAYERS: dict[str, Parse] = {"Flatten": _flatten}
+MOVE_TIME = frozenset(LAYERS)
