@@ -64,15 +64,21 @@ class _Archive:
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self._names: dict[str, str] = {}
-        if any("\\" in name for name in file):
-            file.visit(lambda name: self._names.setdefault(name.replace("\\", "/"), name))
+        names: list[str] = []
+        file.visit(names.append)
+        self._names = {name.replace("\\", "/"): name for name in names}
+        # A name with backslashes brings no groups for its parts.
+        self._paths = {
+            "/".join(parts[: i + 1])
+            for parts in (path.split("/") for path in self._names)
+            for i in range(len(parts))
+        }
         # A layer of two models is written once: where the first model that has it lies.
         self._written: dict[str, str] = {}
 
     def model(self, graph: Graph, group: str, prefix: str) -> Weights:
         """Weights of the model at ``group``, its layers' names behind ``prefix``."""
-        twice = self._has(_join(group, COUNTED_TWICE))
+        twice = _join(group, COUNTED_TWICE) in self._paths
         layers = _join(group, COUNTED_TWICE if twice else LAYERS)
         count: Counter[str] = Counter()
         for layer in graph.layers:
@@ -87,7 +93,7 @@ class _Archive:
             yield from self._layer(layer.wrapped, f"{group}/layer", name)
             return
         identity = _identity(layer)
-        if self._has(group):
+        if group in self._paths:
             self._written.setdefault(identity, group)
         else:
             group = self._written.get(identity, group)
@@ -97,24 +103,17 @@ class _Archive:
             yield name, tuple(self._arrays(group))
 
     def _arrays(self, group: str) -> Iterator[Array]:
-        parts = [f"{group}/{part}" for part in PARTS if self._has(f"{group}/{part}")]
-        if parts:
-            for part in parts:
-                yield from self._arrays(part)
-        elif group.endswith("/cells"):
-            members = self._find(group)
-            for cell in sorted(members, key=_numbered):
-                yield from self._arrays(f"{group}/{cell}")
-        elif self._has(f"{group}/vars"):
-            variables = self._find(f"{group}/vars")
+        parts = [f"{group}/{part}" for part in PARTS if f"{group}/{part}" in self._paths]
+        if group.endswith("/cells"):
+            depth = group.count("/") + 1
+            inside = [p for p in self._paths if p.startswith(f"{group}/") and p.count("/") == depth]
+            parts = sorted(inside, key=_numbered)
+        for part in parts:
+            yield from self._arrays(part)
+        if not parts and f"{group}/vars" in self._names:
+            variables = child(self._file, self._names[f"{group}/vars"])
             for i in range(len(variables)):
                 yield array(child(variables, str(i)))
-
-    def _has(self, path: str) -> bool:
-        return path in self._names if self._names else path in self._file
-
-    def _find(self, path: str) -> h5py.Group:
-        return child(self._file, self._names.get(path, path))
 
 
 def _identity(layer: LayerConfig) -> str:
