@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FAMILIES = ("dense", "normalization", "pooling", "recurrent", "shaping")
+FAMILIES = ("dense", "merging", "normalization", "pooling", "recurrent", "shaping")
 # Rows of one group are branches of one Keras model, because compiling a model takes far longer than
 # running a layer.
 GROUP = 16

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
+import reference_merging
+import reference_time
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
@@ -64,6 +66,16 @@ def flatten(layer: spec.Flatten, x: Array64) -> Array64:
     return x.reshape(len(x), -1)
 
 
+def reshape(layer: spec.Reshape, x: Array64) -> Array64:
+    """The same numbers under another shape, in row-major order."""
+    return x.reshape(len(x), *layer.shape)
+
+
+def permute(layer: spec.Permute, x: Array64) -> Array64:
+    """Axis ``i`` of the result is axis ``axes[i]``."""
+    return x.transpose(0, *(axis + 1 for axis in layer.axes))
+
+
 def take_slice(layer: spec.Slice, x: Array64) -> Array64:
     """``start <= index < stop`` along one axis of the frame."""
     return x[(slice(None),) * (layer.axis + 1) + (slice(layer.start, layer.stop),)]
@@ -74,6 +86,8 @@ FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.MaxPooling: max_pooling,
     spec.Dense: dense,
     spec.Flatten: flatten,
+    spec.Reshape: reshape,
+    spec.Permute: permute,
     spec.Activation: lambda layer, x: activation(layer.function, x),
     spec.Slice: take_slice,
 }
@@ -82,7 +96,12 @@ FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
 # Layers that read several values or mix frames: (layer, arrays, what the spec knows of each).
 WHOLE: dict[
     type[spec.Layer], Callable[[Any, list[Array64], list[spec.Value]], tuple[Array64, ...]]
-] = {}
+] = {
+    **reference_time.WHOLE,
+    spec.Merge: reference_merging.merge,
+    spec.Concatenate: reference_merging.concatenate,
+    spec.Dot: reference_merging.dot,
+}
 
 
 def frame_wise(layer: spec.Layer, x: Array64, rank: int) -> Array64:

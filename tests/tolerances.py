@@ -29,7 +29,13 @@ TOLERANCES: dict[str, float] = {
     "max_pooling": 0.0,
     "slice": 0.0,
     "flatten": 0.0,
+    # A compensated sum and a division.
+    "reduce_time": 2 * EPS,
+    "concatenate": 0.0,
+    # One operation for each input more, each rounded once.
+    "merge": 2 * EPS,
     # Sums of up to a few hundred products in any order.
+    "dot": 16 * EPS,
     "dense": 16 * EPS,
     # One rational approximation or one library call in float64, rounded once. Element by element.
     "activation": 2 * EPS,
@@ -44,6 +50,8 @@ TOLERANCES: dict[str, float] = {
     # Keras computes in float32 too: its own rounding comes on top of ours.
     "keras conv_lstm": 3e-6,
     "keras layer": 16 * EPS,
+    # Whole networks on both sides in float32: what their layers round adds up, twice.
+    "keras network": 1e-5,
     # Keras puts some functions together from others, in float32. Element by element.
     "keras activation": 16 * EPS,
 }

@@ -4,8 +4,8 @@ Run it with the Python of an environment that holds the Keras in question (2.12 
 
     python tools/make_goldens.py tests/golden
 
-Three small networks with seeded weights are saved as ``<net>-keras-<version>.keras`` (the genre net
-as ``.h5`` too, when asked by ``--h5``) next to ``<net>-keras-<version>.npz`` with the arrays
+Four small networks with seeded weights are saved as ``<net>-keras-<version>.keras`` (the nested one
+as ``.h5`` too, and the genre net when asked by ``--h5``) next to ``<net>-keras-<version>.npz`` with the arrays
 ``input:<name>`` and ``output:<place>``. The outputs come from ``predict`` of the same Keras that
 wrote the files.
 """
@@ -108,6 +108,31 @@ def chain_net() -> tuple[list[Any], list[Any]]:
     return [frames], [layers.Dense(2, activation="sigmoid", name="answer")(x)]
 
 
+def nested_net() -> tuple[list[Any], list[Any]]:
+    """One model around each frame of two clips, a Sequential within it, and a model called twice."""
+    picture = keras.Input(shape=(6, 4, 2), name="picture")
+    pixels = keras.Sequential(
+        [
+            keras.Input(shape=(6, 4, 2)),
+            layers.Dense(3, activation="relu", name="mix"),
+            layers.BatchNormalization(name="norm"),
+            layers.Dense(2, name="last"),
+        ],
+        name="pixels",
+    )
+    x = layers.BatchNormalization(scale=False, name="norm")(pixels(picture))
+    x = layers.Flatten(name="flat")(layers.MaxPooling2D(name="pool")(x))
+    features = layers.TimeDistributed(
+        keras.Model(picture, layers.Dense(4, name="mix")(x), name="features"), name="each"
+    )
+    clip = keras.Input(shape=(5, 6, 4, 2), name="any")
+    cell = layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True, name="cell")
+    moves = keras.Model(clip, layers.BatchNormalization(name="norm")(cell(clip)), name="moves")
+    a, b = (keras.Input(shape=(5, 6, 4, 2), name=name) for name in "ab")
+    score = layers.Dense(2, activation="tanh", name="score")
+    return [a, b], [score(features(a)), score(features(moves(b))), moves(moves(a))]
+
+
 def functional(ends: tuple[list[Any], list[Any]], name: str) -> Any:
     """A functional model over the ends of a network."""
     return keras.Model(inputs=ends[0], outputs=ends[1], name=name)
@@ -179,6 +204,7 @@ def main() -> None:
     write(folder, "genre", genre_net(), functional, "Model ", 1, suffixes)
     write(folder, "states", states_net(), functional, "states", 2)
     write(folder, "chain", chain_net(), sequential, "chain", 2)
+    write(folder, "nested", nested_net(), functional, "nested", 2, (".keras", ".h5"))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ using NetworkClass = py::class_<Network, std::shared_ptr<Network>>;
 
 // Each adds the methods of a family of layers, one a layer.
 void add_dense_methods(NetworkClass& network);
+void add_merging_methods(NetworkClass& network);
 void add_pooling_methods(NetworkClass& network);
 void add_recurrent_methods(NetworkClass& network);
 void add_shaping_methods(NetworkClass& network);
+void add_time_methods(NetworkClass& network);
 
 using Function = std::pair<std::string, std::vector<double>>;
 using NormArgument = std::optional<std::tuple<std::size_t, Floats, Floats>>;  // axis, scale, shift

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/combine.hpp"
 
 namespace cn {
 
@@ -99,6 +100,18 @@ struct NormPoolRow {
   std::size_t out_cols;
 };
 
+// y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
+// block it is computed.
+struct DenseBlock {
+  const float* weights;  // [units][inputs]
+  const float* bias;     // [units]
+  std::size_t inputs, units;
+  const float* x;  // [rows], x_stride floats apart
+  std::size_t rows, x_stride;
+  float* y;
+  std::size_t y_stride;
+};
+
 struct KernelTable {
   const char* name;               // how users ask for it
   std::size_t pixels_per_block;   // granularity of ConvLstmBlock::pixels
@@ -118,9 +131,13 @@ struct KernelTable {
                       float* out);
   void (*split_phases)(std::size_t phases, const float* x, std::size_t cols, std::size_t first,
                        float* planes, std::size_t plane);
+  void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
+  // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.
+  void (*combine)(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+                  float* out, std::size_t count);
   // Runs `rounds` of independent fused multiply-adds in registers; returns the number of
   // floating point operations, for measuring what this core can do at most. `sink` gets a
   // value that depends on all of them.

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from convlstm_native import _core
 from convlstm_native.errors import UnsupportedModelError
-from convlstm_native.lowering import dense, normalization, pooling, recurrent, shaping
+from convlstm_native.lowering import (
+    dense,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    shaping,
+    time,
+)
 from convlstm_native.lowering.base import Lowering, Table, Tensor, as_given, channels_first
 from convlstm_native.spec import NetworkSpec, describe
 
 LOWER: Table = {
     **dense.LOWER,
+    **merging.LOWER,
     **normalization.LOWER,
     **pooling.LOWER,
     **recurrent.LOWER,
     **shaping.LOWER,
+    **time.LOWER,
 }
 
 

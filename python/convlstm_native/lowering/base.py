@@ -31,10 +31,20 @@ class Lowering:
         """The tensor's shape, in the order of its axes inside."""
         return tuple(self.network.shape(tensor.id))
 
+    def in_keras(self, tensor: Tensor) -> tuple[int, ...]:
+        """The tensor's shape, in the order of the model file."""
+        shape = self.shape(tensor)
+        return tuple(shape[tensor.order.index(axis)] for axis in range(len(shape)))
+
     def with_order(self, node: Node, tensor: Tensor, order: Order) -> Tensor:
         """The tensor with its axes in ``order``, permuted where it has another one."""
         if tensor.order == order:
             return tensor
+        shape = self.in_keras(tensor)
+        if [a for a in order if shape[a] > 1] == [a for a in tensor.order if shape[a] > 1]:
+            # Only axes of length 1 change places: the numbers lie as they should.
+            seen = [shape[axis] for axis in order]
+            return Tensor(self.network.add_view(tensor.id, 0, seen), order)
         permutation = [tensor.order.index(axis) for axis in order]
         name = f"{node.name}:order"
         return Tensor(self.network.add_permute(name, tensor.id, permutation), order)

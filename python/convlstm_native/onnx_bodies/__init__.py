@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import recurrent
+from convlstm_native.onnx_bodies import merging, recurrent, shaping, time
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
 from convlstm_native.spec import Function, Layer, Value
 
-BODIES: Table = {**recurrent.BODIES}
+BODIES: Table = {**merging.BODIES, **recurrent.BODIES, **shaping.BODIES, **time.BODIES}
 
 
 def layer_function(

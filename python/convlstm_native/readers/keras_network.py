@@ -149,6 +149,7 @@ class _Assembly:
             flip=self.file.backend == "theano",
             per_frame=call.per_frame,
         )
+        before = len(self.nodes)
         try:
             if call.per_frame:
                 site = replace(site, inputs=tuple(map(site.as_sequence, site.inputs)))
@@ -158,11 +159,37 @@ class _Assembly:
             return
         except ModelFormatError as error:
             raise ModelFormatError(f"{self.file.where}: {error}") from error
-        for i, tensor in enumerate(made):
+        for i, tensor in enumerate(self._plainly_named(name, before, made)):
             self.values[Ref(call.layer.name, call.index, i)] = tensor
 
+    def _plainly_named(
+        self, name: str, before: int, made: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The result of a call whose nodes begin at ``before``: the last of them gets the plain name.
+
+        It is the one that outputs show, under the name of the Keras layer.
+        """
+        added = self.nodes[before:]
+        if not made or made[0].name not in {v for node in added for v in node.outputs}:
+            return made
+        swapped = {added[0].name: made[0].name, made[0].name: added[0].name}
+
+        def names(given: Sequence[str]) -> tuple[str, ...]:
+            return tuple(swapped.get(one, one) for one in given)
+
+        self.nodes[before:] = [
+            replace(
+                node,
+                name=names([node.name])[0],
+                inputs=names(node.inputs),
+                outputs=names(node.outputs),
+            )
+            for node in added
+        ]
+        return tuple(replace(tensor, name=names([tensor.name])[0]) for tensor in made)
+
     def _add_node(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A node, named after the Keras layer; the first of several has the plain name."""
+        """A node, named after the Keras layer; the first of several has the plain name for now."""
         values = [tensor.value for tensor in inputs]
         made = layer.infer(values)
         lengths = {value.length is None for value in values if value.sequence}
@@ -194,7 +221,8 @@ class _Assembly:
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
         kind = call.layer.class_name
-        if len(call.inputs) != 1 and kind in LAYERS and kind not in (*RECURRENT, *MERGING):
+        several = {*RECURRENT, *MERGING} if call.inputs else set()
+        if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
             return f"inputs: expected 1, found {len(call.inputs)}"
         if call.per_frame and kind in RECURRENT:
             return "expected a layer that works on one frame within TimeDistributed, found this one"

@@ -86,7 +86,9 @@ def _relate(call: Call, families: _Families, ranks: dict[Ref, int]) -> None:
         return
     kind = call.layer.class_name
     x, *others = call.inputs
-    if call.per_frame or kind in READS_TIME:
+    # With channels_first axis 1 of other layers is their channels, which say nothing about time.
+    says_time = call.layer.arguments.get("data_format") != "channels_first"
+    if call.per_frame or kind in RECURRENT or (kind in READS_TIME and says_time):
         families.mark(x, _TIME)
     if call.per_frame:
         for ref in call.inputs:

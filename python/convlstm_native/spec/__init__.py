@@ -21,6 +21,7 @@ from convlstm_native.spec.base import (
     window_output,
 )
 from convlstm_native.spec.dense import Activation, Dense
+from convlstm_native.spec.merging import MERGES, Concatenate, Dot, Merge
 from convlstm_native.spec.network import (
     Input,
     NetworkSpec,
@@ -33,7 +34,7 @@ from convlstm_native.spec.network import (
 from convlstm_native.spec.normalization import BatchNormalization
 from convlstm_native.spec.pooling import MaxPooling
 from convlstm_native.spec.recurrent import ConvLSTM2D
-from convlstm_native.spec.shaping import Flatten, Slice
+from convlstm_native.spec.shaping import Flatten, Permute, Reshape, Slice
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
 # Every layer, by the name that messages, tables and files use.
@@ -43,13 +44,18 @@ LAYERS: dict[str, type[Layer]] = {
         Activation,
         BatchNormalization,
         Collect,
+        Concatenate,
         ConvLSTM2D,
         Dense,
+        Dot,
         Emit,
         Flatten,
         MaxPooling,
+        Merge,
+        Permute,
         ReduceTime,
         Repeat,
+        Reshape,
         Reverse,
         Slice,
         Window,
@@ -60,25 +66,31 @@ __all__ = [
     "ACTIVATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
+    "MERGES",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
     "BatchNormalization",
     "Collect",
+    "Concatenate",
     "ConvLSTM2D",
     "Dense",
+    "Dot",
     "Emit",
     "Flatten",
     "Function",
     "Input",
     "Layer",
     "MaxPooling",
+    "Merge",
     "NetworkSpec",
     "Node",
     "Output",
+    "Permute",
     "Preprocessing",
     "ReduceTime",
     "Repeat",
+    "Reshape",
     "Reverse",
     "Slice",
     "Value",

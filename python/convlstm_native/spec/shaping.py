@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convlstm_native.spec.base import Layer, Value, expect
+from convlstm_native.spec.base import Layer, Value, expect, expect_lengths
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,34 @@ class Flatten(Layer):
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
         (x,) = inputs
         return (x.with_shape((math.prod(x.shape),)),)
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """The frame with other axes, its numbers in row-major order of the Keras axes before and after."""
+
+    shape: tuple[int, ...]
+
+    def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        (x,) = inputs
+        expect_lengths("shape", self.shape)
+        count = math.prod(x.shape)
+        expect(math.prod(self.shape) == count, "shape", f"{count} numbers", self.shape)
+        return (x.with_shape(self.shape),)
+
+
+@dataclass(frozen=True)
+class Permute(Layer):
+    """The frame with its axes in another order: axis ``i`` of the result is axis ``axes[i]``."""
+
+    axes: tuple[int, ...]
+
+    def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        (x,) = inputs
+        expect(
+            sorted(self.axes) == list(range(len(x.shape))), "axes", f"all of {x.shape}", self.axes
+        )
+        return (x.with_shape(tuple(x.shape[axis] for axis in self.axes)),)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,24 @@ from types import ModuleType
 
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
-from convlstm_native.readers.keras_layers import dense, normalization, pooling, recurrent, shaping
+from convlstm_native.readers.keras_layers import (
+    dense,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    shaping,
+)
 from convlstm_native.readers.keras_layers.base import Builder, Parse, identity
 
-FAMILIES: tuple[ModuleType, ...] = (recurrent, dense, normalization, pooling, shaping)
+FAMILIES: tuple[ModuleType, ...] = (
+    recurrent,
+    dense,
+    merging,
+    normalization,
+    pooling,
+    shaping,
+)
 
 
 def _time_distributed(args: Arguments) -> Builder:

@@ -68,7 +68,6 @@ IDENTITIES = (
     "GaussianDropout",
     "AlphaDropout",
     "ActivityRegularization",
-    "Identity",
 )
 LAYERS: dict[str, Parse] = {
     "Dense": _dense,
