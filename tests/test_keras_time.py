@@ -75,9 +75,9 @@ CASES: dict[str, tuple[list[tuple[int | None, ...]], Callable[..., Any], list[bo
     ),
     "a picture through the TimeDistributed model of a clip": (
         [CLIP, (6, 6, 2)],
-        lambda x, y: (
-            lambda net: [each(net)(x), net(y)]
-        )(nested((6, 6, 2), layers.Flatten(), layers.Dense(1))),
+        lambda x, y: (lambda net: [each(net)(x), net(y)])(
+            nested((6, 6, 2), layers.Flatten(), layers.Dense(1))
+        ),
         [True, False],
     ),
     "a vector": ([CLIP, (3,)], lambda x, y: [cell()(x), layers.Dense(2)(y)], [True, False]),
