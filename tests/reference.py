@@ -10,17 +10,19 @@ honour it refuses: an unknown layer or activation is an error, never a silent de
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
 import reference_merging
+import reference_pooling
+import reference_resizing
 import reference_time
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
+from reference_pooling import every
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -34,25 +36,6 @@ def batch_normalization(layer: spec.BatchNormalization, x: Array64) -> Array64:
     along_axis[layer.axis + 1] = -1
     scale, shift = (v.astype(np.float64).reshape(along_axis) for v in (layer.scale, layer.shift))
     return x * scale + shift
-
-
-def max_pooling(layer: spec.MaxPooling, x: Array64) -> Array64:
-    """The largest element of each window; places beyond the frame hold -inf and never win."""
-    axes = list(zip(x.shape[1:], layer.pool_size, layer.strides, strict=True))
-    if layer.padding == "same":
-        pads = [same_padding(size, pool, stride) for size, pool, stride in axes]
-        x = np.pad(x, [(0, 0), *pads], constant_values=-np.inf)
-    sizes = [window_output(size, pool, stride, layer.padding) for size, pool, stride in axes]
-    y = np.full((len(x), *sizes), -np.inf)
-    for offsets in itertools.product(*map(range, layer.pool_size)):
-        places = map(every, offsets, layer.strides, sizes)
-        y = np.maximum(y, x[(slice(None), *places)])
-    return y
-
-
-def every(start: int, stride: int, count: int) -> slice:
-    """The indices ``start + stride * n`` for ``0 <= n < count``."""
-    return slice(start, start + stride * (count - 1) + 1, stride)
 
 
 def dense(layer: spec.Dense, x: Array64) -> Array64:
@@ -83,13 +66,14 @@ def take_slice(layer: spec.Slice, x: Array64) -> Array64:
 
 FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.BatchNormalization: batch_normalization,
-    spec.MaxPooling: max_pooling,
     spec.Dense: dense,
     spec.Flatten: flatten,
     spec.Reshape: reshape,
     spec.Permute: permute,
     spec.Activation: lambda layer, x: activation(layer.function, x),
     spec.Slice: take_slice,
+    **reference_pooling.FRAME_WISE,
+    **reference_resizing.FRAME_WISE,
 }
 
 

@@ -81,10 +81,19 @@ CASES: dict[str, tuple[list[tuple[int | None, ...]], Callable[..., Any], list[bo
         [True, False],
     ),
     "a vector": ([CLIP, (3,)], lambda x, y: [cell()(x), layers.Dense(2)(y)], [True, False]),
-    "series of vectors, without any other sequence": (
-        [(4, 3), (3,)],
-        lambda x, y: [layers.Flatten()(layers.Dense(2)(x)), layers.Dense(2)(y)],
-        [True, False],
+    "a matrix that no layer goes through": (
+        [(4, 3)],
+        lambda x: layers.Flatten()(layers.Dense(2)(x)),
+        [False],
+    ),
+    "windows over the first axis": (
+        [(4, 3), (4, 3), (6, 6, 2)],
+        lambda x, y, z: [
+            layers.MaxPooling1D()(x),
+            layers.AveragePooling1D(2, data_format="channels_first")(y),
+            layers.MaxPooling2D()(z),
+        ],
+        [True, False, False],
     ),
     "time that was flattened and made anew": (
         [CLIP, (72, 2)],

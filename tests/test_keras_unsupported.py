@@ -138,11 +138,9 @@ def test_normalization_over_batch_or_time_is_refused(axis: int) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda x: layers.MaxPooling3D((2, 1, 1))(x), "MaxPooling3D 'it': pool_size, strides"),
-        (lambda x: layers.MaxPooling3D((1, 2, 2), (2, 2, 2))(x), "over time"),
         (lambda x: layers.Softmax(axis=2)(x), "axis: expected the last one"),
         (lambda x: layers.Dropout(0.5)(x, training=True), "training"),
-        (lambda x: layers.AveragePooling3D((1, 2, 2))(x), "AveragePooling3D 'it'"),
+        (lambda x: layers.AdaptiveMaxPooling3D((2, 4, 3))(x), "output_size: expected a divisor"),
         (lambda x: layers.TimeDistributed(layers.Conv2D(1, 1))(x), "Conv2D 'it'"),
     ],
 )
@@ -164,6 +162,11 @@ def test_unsupported_use_is_named(
         lambda x: layers.Reshape((-1, 2))(x),
         lambda x: layers.Permute((2, 1, 3, 4))(x),
         lambda x: layers.Concatenate(axis=1)([x, x]),
+        lambda x: layers.MaxPooling3D(3, 2, padding="same")(x),
+        lambda x: layers.AveragePooling3D(2, padding="same")(x),
+        lambda x: layers.AveragePooling3D(3, 1, padding="same")(x),
+        lambda x: layers.GlobalMaxPooling3D(data_format="channels_first")(x),
+        lambda x: layers.AdaptiveAveragePooling3D(2)(x),
     ],
 )
 def test_mixing_an_open_number_of_frames_is_refused(

@@ -27,6 +27,8 @@ TOLERANCES: dict[str, float] = {
     "batch_normalization": 2 * EPS,
     # A choice among its inputs, without arithmetic.
     "max_pooling": 0.0,
+    "pad": 0.0,
+    "nearest": 0.0,
     "slice": 0.0,
     "flatten": 0.0,
     # A compensated sum and a division.
@@ -34,6 +36,14 @@ TOLERANCES: dict[str, float] = {
     "concatenate": 0.0,
     # One operation for each input more, each rounded once.
     "merge": 2 * EPS,
+    # A sum of up to 125 numbers in float32, column by column, and a division.
+    "average_pooling": 4 * EPS,
+    # The same for up to 300 numbers one after another.
+    "average_pooling long": 16 * EPS,
+    # Sums of 64 numbers in float32, all others in float64.
+    "mean": 4 * EPS,
+    # Two sums of a few products, one along rows and one along columns, by rounded weights.
+    "resize": 8 * EPS,
     # Sums of up to a few hundred products in any order.
     "dot": 16 * EPS,
     "dense": 16 * EPS,
@@ -50,7 +60,7 @@ TOLERANCES: dict[str, float] = {
     # Keras computes in float32 too: its own rounding comes on top of ours.
     "keras conv_lstm": 3e-6,
     "keras layer": 16 * EPS,
-    # Whole networks on both sides in float32: what their layers round adds up, twice.
+    # Keras' rounding in a network of up to a dozen layers, whose errors add up.
     "keras network": 1e-5,
     # Keras puts some functions together from others, in float32. Element by element.
     "keras activation": 16 * EPS,

@@ -58,6 +58,7 @@ void register_network(py::module_& module) {
   add_merging_methods(network);
   add_pooling_methods(network);
   add_recurrent_methods(network);
+  add_resizing_methods(network);
   add_shaping_methods(network);
   add_time_methods(network);
 }

@@ -79,9 +79,10 @@ struct WinogradBlock {
   Activation recurrent_activation;
 };
 
-// One row of max(scale * x + shift) over a window of planes, rows and columns.
+// One row of the maximum or mean of scale * x + shift over a window of planes, rows and columns.
 //
-//   out[j] = max over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
+//   out[j] = max, or with `mean` the mean,
+//            over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
 //            of y(p, r, j * stride - left + k)
 //   y(p, r, i) = scale[s] * x[p * plane_stride + r * row_stride + i] + shift[s],
 //   s          = p * plane_step + r * row_step + i * col_step
@@ -96,6 +97,7 @@ struct NormPoolRow {
   const float* shift;
   std::size_t plane_step, row_step, col_step;  // one of them is 1: the axis of the norm
   std::size_t window, stride, left;
+  bool mean;
   float* out;
   std::size_t out_cols;
 };

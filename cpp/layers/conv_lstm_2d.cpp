@@ -22,8 +22,8 @@ Size3 checked_map(const ConvLstm2dOptions& o) {
   if (o.filters % o.groups != 0) {
     throw UnsupportedError("ConvLSTM2D: expected filters to be a multiple of groups");
   }
-  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1)) {
-    throw UnsupportedError("ConvLSTM2D: expected a fused pool of one plane");
+  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1 || o.pool->mean)) {
+    throw UnsupportedError("ConvLSTM2D: expected a fused pool of the maximum in one plane");
   }
   return {o.filters, row_axis(o).output, col_axis(o).output};
 }

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 _Array = NDArray[np.float32]
 _Function = tuple[str, Sequence[float]]
 _Norm = tuple[int, _Array, _Array] | None
-_Pool = tuple[Sequence[int], Sequence[int], bool] | None
+_Pool = tuple[Sequence[int], Sequence[int], bool, bool] | None
+_Interpolation = tuple[int, Sequence[int], Sequence[float]] | None
 
 def available_isas() -> list[str]: ...
 def has_threads() -> bool: ...
@@ -57,6 +58,18 @@ class Network:
     def add_output(self, name: str, value: int, order: Sequence[int]) -> None: ...
     def add_norm_pool(
         self, name: str, value: int, planes: Sequence[int], norm: _Norm, pool: _Pool
+    ) -> int: ...
+    def add_reduce(self, name: str, value: int, planes: Sequence[int], mean: bool) -> int: ...
+    def add_pad(
+        self, name: str, value: int, before: Sequence[int], after: Sequence[int], fill: float
+    ) -> int: ...
+    def add_resize(
+        self,
+        name: str,
+        value: int,
+        planes: Sequence[int],
+        rows: _Interpolation,
+        cols: _Interpolation,
     ) -> int: ...
     def add_dense(
         self, name: str, value: int, kernel: _Array, bias: _Array, function: _Function

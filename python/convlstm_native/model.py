@@ -70,10 +70,8 @@ class Model:
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm: expected one of {ALGORITHMS}, found {algorithm!r}")
-        if not any(i.sequence for i in spec.inputs):
-            raise UnsupportedModelError(
-                f"network {spec.name!r}: expected an input of frames, found none"
-            )
+        if not spec.inputs:
+            raise UnsupportedModelError(f"network {spec.name!r}: expected an input, found none")
         self._spec = spec
         self._values = spec.values()
         self._running = rewrite(spec) if optimize else spec

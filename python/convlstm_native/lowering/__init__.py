@@ -15,6 +15,7 @@ from convlstm_native.lowering import (
     normalization,
     pooling,
     recurrent,
+    resizing,
     shaping,
     time,
 )
@@ -27,6 +28,7 @@ LOWER: Table = {
     **normalization.LOWER,
     **pooling.LOWER,
     **recurrent.LOWER,
+    **resizing.LOWER,
     **shaping.LOWER,
     **time.LOWER,
 }

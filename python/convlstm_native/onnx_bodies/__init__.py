@@ -7,13 +7,20 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import merging, recurrent, shaping, time
+from convlstm_native.onnx_bodies import merging, pooling, recurrent, resizing, shaping, time
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
 from convlstm_native.spec import Function, Layer, Value
 
-BODIES: Table = {**merging.BODIES, **recurrent.BODIES, **shaping.BODIES, **time.BODIES}
+BODIES: Table = {
+    **merging.BODIES,
+    **pooling.BODIES,
+    **recurrent.BODIES,
+    **resizing.BODIES,
+    **shaping.BODIES,
+    **time.BODIES,
+}
 
 
 def layer_function(

@@ -9,7 +9,7 @@ from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, MERGING, RECURRENT, parse
+from convlstm_native.readers.keras_layers import LAYERS, MERGING, PREPROCESSING, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.readers.keras_nesting import flatten
 from convlstm_native.readers.keras_time import batch_shape, sequence_inputs
@@ -226,7 +226,10 @@ class _Assembly:
             return f"inputs: expected 1, found {len(call.inputs)}"
         if call.per_frame and kind in RECURRENT:
             return "expected a layer that works on one frame within TimeDistributed, found this one"
-        if options := {key: value for key, value in call.options.items() if value is not False}:
+        # Keras notes the default of its preprocessing layers, which predict() overrides.
+        own = {"training"} if kind in PREPROCESSING else set()
+        given = {key: value for key, value in call.options.items() if key not in own}
+        if options := {key: value for key, value in given.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"
         return ""
 

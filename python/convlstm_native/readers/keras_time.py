@@ -18,21 +18,13 @@ def sequence_inputs(graph: Graph) -> frozenset[str]:
       recurrent layer or TimeDistributed,
     - else of singles when a recurrent layer takes one as its initial state.
     An input without such a layer is a sequence when it has five axes or more, or when its first axis
-    after batch is open: only time may be. If that leaves no sequence at all, the inputs of three axes
-    are series of vectors.
+    after batch is open: only time may be.
     """
     families = _Families()
     ranks = {_start(layer): len(batch_shape(layer)) for layer in graph.inputs}
     for call in graph.calls:
         _relate(call, families, ranks)
-    chosen = {layer.name for layer in graph.inputs if _is_sequence(families, layer)}
-    if not chosen:
-        chosen = {
-            layer.name
-            for layer in graph.inputs
-            if len(batch_shape(layer)) == 3 and not families.marked(_start(layer), _STATE)
-        }
-    return frozenset(chosen)
+    return frozenset(layer.name for layer in graph.inputs if _is_sequence(families, layer))
 
 
 def batch_shape(layer: LayerConfig) -> list[int | None]:

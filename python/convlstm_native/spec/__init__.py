@@ -32,9 +32,20 @@ from convlstm_native.spec.network import (
     weights,
 )
 from convlstm_native.spec.normalization import BatchNormalization
-from convlstm_native.spec.pooling import MaxPooling
+from convlstm_native.spec.pooling import AveragePooling, MaxPooling, Pooling, Reduce
 from convlstm_native.spec.recurrent import ConvLSTM2D
-from convlstm_native.spec.shaping import Flatten, Permute, Reshape, Slice
+from convlstm_native.spec.resizing import (
+    INTERPOLATIONS,
+    Pad,
+    Resize,
+    interpolation_weights,
+)
+from convlstm_native.spec.shaping import (
+    Flatten,
+    Permute,
+    Reshape,
+    Slice,
+)
 from convlstm_native.spec.time import Collect, Emit, ReduceTime, Repeat, Reverse, Window
 
 # Every layer, by the name that messages, tables and files use.
@@ -42,6 +53,7 @@ LAYERS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Activation,
+        AveragePooling,
         BatchNormalization,
         Collect,
         Concatenate,
@@ -56,6 +68,9 @@ LAYERS: dict[str, type[Layer]] = {
         ReduceTime,
         Repeat,
         Reshape,
+        Pad,
+        Reduce,
+        Resize,
         Reverse,
         Slice,
         Window,
@@ -64,12 +79,14 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "ACTIVATIONS",
+    "INTERPOLATIONS",
     "LARGEST_LENGTH",
     "LAYERS",
     "MERGES",
     "OVER_LAST_AXIS",
     "Activation",
     "Array",
+    "AveragePooling",
     "BatchNormalization",
     "Collect",
     "Concatenate",
@@ -86,16 +103,21 @@ __all__ = [
     "NetworkSpec",
     "Node",
     "Output",
+    "Pad",
     "Permute",
+    "Pooling",
     "Preprocessing",
+    "Reduce",
     "ReduceTime",
     "Repeat",
     "Reshape",
+    "Resize",
     "Reverse",
     "Slice",
     "Value",
     "Window",
     "describe",
+    "interpolation_weights",
     "same_padding",
     "weights",
     "window_output",

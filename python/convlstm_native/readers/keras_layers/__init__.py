@@ -12,6 +12,7 @@ from convlstm_native.readers.keras_layers import (
     normalization,
     pooling,
     recurrent,
+    resizing,
     shaping,
 )
 from convlstm_native.readers.keras_layers.base import Builder, Parse, identity
@@ -22,6 +23,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     merging,
     normalization,
     pooling,
+    resizing,
     shaping,
 )
 
@@ -53,6 +55,8 @@ MOVE_TIME = _declared("MOVE_TIME")
 RECURRENT = _declared("RECURRENT")
 # Layers that take a list of tensors.
 MERGING = _declared("MERGING")
+# Layers whose calls hold a default of "training" that predict() overrides.
+PREPROCESSING = resizing.PREPROCESSING
 
 
 def parse(args: Arguments) -> Builder:

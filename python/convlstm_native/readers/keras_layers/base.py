@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from convlstm_native import spec
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
@@ -106,3 +106,24 @@ def frame_axis(axis: int, site: CallSite) -> int:
             f"found {axis}; batch and time are not supported"
         )
     return index
+
+
+T = TypeVar("T")
+
+
+def over_axes(
+    site: CallSite, data_format: str, values: Sequence[T], channel: T
+) -> tuple[T | None, tuple[T, ...]]:
+    """One value an axis of a layer over rows, columns...: that of time, and those of the frame.
+
+    ``values`` are those of the layer's own axes, ``channel`` that of the channels. With channels_last
+    the first axis of the layer is the first one behind batch: time, where the layer is called on a
+    sequence. There is no value of time where there is no such axis.
+    """
+    every = (channel, *values) if data_format == "channels_first" else (*values, channel)
+    rank = len(site.value.shape) + site.lead
+    if rank != len(every) + 1:
+        raise UnsupportedModelError(
+            f"input: expected {len(every) + 1} axes with batch, found {rank}"
+        )
+    return (every[0], every[1:]) if site.lead == 2 else (None, every)
