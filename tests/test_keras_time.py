@@ -86,11 +86,11 @@ CASES: dict[str, tuple[list[tuple[int | None, ...]], Callable[..., Any], list[bo
         lambda x: layers.Flatten()(layers.Dense(2)(x)),
         [False],
     ),
-    "windows over the first axis": (
+    "windows over the first axis, before a layer that goes through time or not": (
         [(4, 3), (4, 3), (6, 6, 2)],
         lambda x, y, z: [
-            layers.MaxPooling1D()(x),
-            layers.AveragePooling1D(2, data_format="channels_first")(y),
+            each(layers.Dense(1))(layers.MaxPooling1D()(x)),
+            layers.AveragePooling1D(2)(y),
             layers.MaxPooling2D()(z),
         ],
         [True, False, False],

@@ -285,5 +285,5 @@ LAYERS: dict[str, Parse] = {
         }.items()
     },
 }
-# The first axis that these change is the first one behind batch.
-READS_TIME = frozenset(name for name in LAYERS if name.endswith(("1D", "3D")))
+# Five axes are a clip. Three may as well be one map, unless a layer behind goes through time.
+READS_TIME = frozenset(name for name in LAYERS if name.endswith("3D"))
