@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers import read
-from keras_files import ZEROS, arguments, edited, saved
+from keras_files import arguments, edited, members, pack, saved
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -40,6 +41,38 @@ def test_every_problem_is_listed_at_once() -> None:
         assert any(what in problem for problem in found), what
 
 
+def test_problems_of_every_kind_are_listed_at_once(tmp_path: Path) -> None:
+    """A layer, an argument, custom code, a call and a shape that are not supported, some nested."""
+    frames = keras.Input((4, 6, 6, 2), name="frames")
+    maps = keras.Input((4, None, 6, 2), name="maps")
+    inner = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Lambda(lambda x: x * 2, output_shape=(6, 6, 2), name="double"),
+            layers.Dense(2, name="mix"),
+        ],
+        name="inner",
+    )
+    x = layers.TimeDistributed(inner, name="each")(frames)
+    x = layers.Dropout(0.5, name="drop")(x, training=True)
+    y = layers.EinsumDense("abcde,ef->abcdf", (None, 6, 6, 2), name="einsum")(frames)
+    z = layers.Dense(2, name="low")(frames)
+    path = saved(keras.Model([frames, maps], [x, y, z, layers.ReLU()(maps)]), tmp_path)
+    parts = members(path)
+    config = json.loads(parts["config.json"])
+    arguments(config, "low")["lora_rank"] = 2
+    found = problems(pack({**parts, "config.json": json.dumps(config).encode()}))
+    assert len(found) == 5
+    for expected in (
+        ("Lambda 'each/double'", "custom Python code", "never run"),
+        ("Dropout 'drop'", "call arguments", "training"),
+        ("EinsumDense 'einsum'", "expected one of", "ConvLSTM2D"),
+        ("Dense 'low'", "lora_rank", "not supported"),
+        ("input 'maps'", "every axis known but batch and time", "[2]"),
+    ):
+        assert any(all(word in problem for word in expected) for problem in found), expected
+
+
 def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
     def make_lambda(config: dict[str, Any]) -> None:
         config["config"]["layers"][4].update(class_name="Lambda")
@@ -67,19 +100,29 @@ def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
     assert "never run" in problem
 
 
-def test_nested_and_subclassed_models_are_refused(tmp_path: Path) -> None:
-    inner = keras.Sequential(
-        [keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(1, 2, **ZEROS)], name="inner"
-    )
-    frames = keras.Input((4, 5, 5, 1))
-    model = keras.Model(frames, layers.Flatten()(inner(frames)))
-    (problem,) = problems(saved(model, tmp_path))
-    assert problem.startswith("Sequential 'inner'")
-
+def test_subclassed_models_are_refused(tmp_path: Path) -> None:
     def subclass(config: dict[str, Any]) -> None:
         config["class_name"] = "Forecaster"
 
-    assert "'Forecaster'" in problems(edited(subclass))[0]
+    (problem,) = problems(edited(subclass))
+    assert "'Forecaster'" in problem
+    assert "subclass of Model" in problem
+
+
+def test_nested_models_of_custom_classes_are_refused(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((5,)), layers.Dense(1)], name="inner")
+    frames = keras.Input((4, 5))
+    path = saved(keras.Model(frames, layers.TimeDistributed(inner, name="it")(frames)), tmp_path)
+
+    def edit(config: dict[str, Any]) -> None:
+        arguments(config, "it")["layer"].update(module="my.models", registered_name="mine>Net")
+
+    parts = members(path)
+    config = json.loads(parts["config.json"])
+    edit(config)
+    (problem,) = problems(pack({**parts, "config.json": json.dumps(config).encode()}))
+    assert problem.startswith("Sequential 'it'")
+    assert "custom Python code" in problem
 
 
 @pytest.mark.parametrize("axis", [0, 1, -4, -5])

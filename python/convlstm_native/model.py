@@ -25,6 +25,8 @@ from convlstm_native.threads import chosen_threads
 if TYPE_CHECKING:
     import onnx
 
+    from convlstm_native.readers import Config
+
 
 ALGORITHMS = ("auto", "direct")
 
@@ -96,17 +98,19 @@ class Model:
         isa: str | None = None,
         optimize: bool = True,
         algorithm: str = "auto",
+        config: Config | None = None,
     ) -> Model:
         """Reads a ``.onnx``, ``.keras`` or ``.h5`` file; its content decides, not its name.
 
-        ``source``: path, the file's bytes, or a loaded ``onnx.ModelProto``.
+        ``source``: path, the file's bytes, or a loaded ``onnx.ModelProto``. ``config`` goes with a Keras
+        file of weights alone: what ``model.to_json()`` gave, as a path, text, bytes or dict.
 
         Raises FileNotFoundError, :class:`ModelFormatError` for a damaged file,
         :class:`UnsupportedModelError` for one with layers that do not run here.
         """
         from convlstm_native.readers import read
 
-        return cls(read(source), threads, isa, optimize, algorithm)
+        return cls(read(source, config), threads, isa, optimize, algorithm)
 
     @property
     def spec(self) -> NetworkSpec:

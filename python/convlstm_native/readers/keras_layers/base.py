@@ -33,7 +33,8 @@ class CallSite:
     ``lead`` counts the Keras axes before those of the frame of the first input: 2 for a sequence
     (batch, time), 1 for a single and within TimeDistributed. ``options`` are the call arguments that
     are no tensors. ``flip`` is set for weights of the Theano backend, whose convolutions ran over a
-    mirrored kernel. ``add`` puts a node into the network and gives back what it makes.
+    mirrored kernel. ``per_frame`` is set within TimeDistributed, where a frame is all that a layer
+    sees. ``add`` puts a node into the network and gives back what it makes.
     """
 
     inputs: tuple[Tensor, ...]
@@ -42,6 +43,7 @@ class CallSite:
     add: Callable[[spec.Layer, Sequence[Tensor]], tuple[Tensor, ...]]
     options: dict[str, Any] = field(default_factory=dict)
     flip: bool = False
+    per_frame: bool = False
 
     @property
     def value(self) -> Value:
@@ -51,9 +53,10 @@ class CallSite:
     def as_single(self, x: Tensor) -> Tensor:
         """``x`` with time as its first axis, for layers that mix frames; holds the whole sequence.
 
-        Raises :class:`UnsupportedModelError` when the model leaves the number of frames open.
+        Within TimeDistributed the layer mixes what is in a frame, so it is ``x`` as it is. Raises
+        :class:`UnsupportedModelError` when the model leaves the number of frames open.
         """
-        if not x.value.sequence:
+        if not x.value.sequence or self.per_frame:
             return x
         if x.value.length is None:
             raise UnsupportedModelError(

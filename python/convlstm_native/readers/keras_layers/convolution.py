@@ -316,3 +316,4 @@ LAYERS: dict[str, Parse] = {
     **{f"SeparableConv{rank}D": _separable(rank) for rank in (1, 2)},
     **{f"Conv{rank}DTranspose": _transpose(rank) for rank in (1, 2, 3)},
 }
+READS_TIME = frozenset(name for name in LAYERS if name.endswith(("3D", "3DTranspose")))

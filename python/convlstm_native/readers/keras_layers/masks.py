@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from convlstm_native.errors import UnsupportedModelError
-from convlstm_native.readers.keras_graph import LayerConfig
+from convlstm_native.readers.keras_graph import Call
 from convlstm_native.readers.keras_layers.base import Tensor
 
 # Layers of Keras that hand a mask on untouched.
@@ -15,7 +15,7 @@ CARRIERS = frozenset(
         *("Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense"),
         *("Dropout", "ELU", "GaussianDropout", "GaussianNoise", "Identity", "LayerNormalization"),
         *("LeakyReLU", "PReLU", "ReLU", "Rescaling", "SpatialDropout1D", "SpatialDropout2D"),
-        *("SpatialDropout3D", "TimeDistributed"),
+        "SpatialDropout3D",
     }
 )
 # Layers without a word for masks: their outputs have none.
@@ -28,22 +28,20 @@ DROPPERS = frozenset(
 )
 
 
-def carry(
-    layer: LayerConfig, inputs: Sequence[Tensor], made: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
+def carry(call: Call, inputs: Sequence[Tensor], made: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The results of a call of a layer that knows nothing of masks, with the masks that Keras gives them.
 
     Raises :class:`UnsupportedModelError` for a layer that would use the mask.
     """
     if not any(tensor.mask for tensor in inputs):
         return made
-    inner = layer.arguments.get("layer")
-    kind = inner.get("class_name") if isinstance(inner, dict) else layer.class_name
-    if layer.class_name in DROPPERS:
+    kind = call.layer.class_name
+    if kind in DROPPERS and not call.per_frame:
         return tuple(replace(tensor, mask=None) for tensor in made)
-    if layer.class_name in CARRIERS and kind != "Softmax":
+    if kind in CARRIERS or (call.per_frame and kind != "Softmax"):
         return (replace(made[0], mask=inputs[0].mask), *made[1:])
+    carriers, droppers = (", ".join(sorted(names)) for names in (CARRIERS, DROPPERS))
     raise UnsupportedModelError(
         "input: expected one without a mask, found that of a Masking layer; masks are known to recurrent "
-        f"layers, handed on by {', '.join(sorted(CARRIERS))}, and dropped by {', '.join(sorted(DROPPERS))}"
+        f"layers, handed on by TimeDistributed, {carriers}, and dropped by {droppers}"
     )

@@ -103,3 +103,4 @@ LAYERS: dict[str, Parse] = {
     "Minimum": _merge("minimum"),
     "Concatenate": _concatenate,
 }
+MERGING = frozenset(LAYERS)

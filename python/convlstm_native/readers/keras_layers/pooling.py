@@ -149,3 +149,6 @@ LAYERS: dict[str, Parse] = {
         "AdaptiveAverage": _adaptive_pooling(rank, spec.AveragePooling),
     }.items()
 }
+# Five axes are a clip. Three may as well be one map, unless a layer behind goes through time.
+READS_TIME = frozenset(name for name in LAYERS if name.endswith("3D"))
+MOVE_TIME = frozenset(name for name in LAYERS if name.startswith("Global"))

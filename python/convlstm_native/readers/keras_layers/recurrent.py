@@ -292,3 +292,4 @@ def _layer(read_cell: ReadCell) -> Parse:
 
 
 LAYERS: dict[str, Parse] = {name: _layer(read_cell) for name, read_cell in CELLS.items()}
+READS_TIME = RECURRENT = frozenset(LAYERS)

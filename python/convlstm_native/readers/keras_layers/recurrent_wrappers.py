@@ -169,3 +169,5 @@ LAYERS: dict[str, Parse] = {
     "Bidirectional": _bidirectional,
     "Masking": _masking,
 }
+READS_TIME = frozenset(LAYERS)
+RECURRENT = frozenset(LAYERS) - {"Masking"}

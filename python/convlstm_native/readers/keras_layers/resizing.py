@@ -285,3 +285,5 @@ LAYERS: dict[str, Parse] = {
         }.items()
     },
 }
+# Five axes are a clip. Three may as well be one map, unless a layer behind goes through time.
+READS_TIME = frozenset(name for name in LAYERS if name.endswith("3D"))
