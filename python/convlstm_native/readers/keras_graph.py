@@ -45,12 +45,18 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: its input tensors in order, and the other arguments."""
+    """One call of a layer: its input tensors in order, its mask, and the other arguments."""
 
     layer: LayerConfig
     index: int
     inputs: tuple[Ref, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    mask: Ref | None = None
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        """Every tensor that the call reads."""
+        return self.inputs if self.mask is None else (*self.inputs, self.mask)
 
 
 @dataclass(frozen=True)
@@ -259,9 +265,10 @@ def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Cal
             f"{where}: expected a call in 'inbound_nodes', found {shorten(node)}"
         )
     inputs = (*_refs(positional), *_refs(options.pop("initial_state", None)))
-    return Call(
-        layer, index, inputs, {key: value for key, value in options.items() if value is not None}
-    )
+    if mask := _as_ref(options.get("mask")):
+        del options["mask"]
+    given = {key: value for key, value in options.items() if value is not None}
+    return Call(layer, index, inputs, given, mask)
 
 
 def _in_order(
@@ -272,7 +279,7 @@ def _in_order(
     ordered: list[Call] = []
     waiting = calls
     while waiting:
-        runnable = [c for c in waiting if all((r.layer, r.call) in ready for r in c.inputs)]
+        runnable = [c for c in waiting if all((r.layer, r.call) in ready for r in c.reads)]
         if not runnable:
             names = sorted({call.layer.name for call in waiting})
             raise ModelFormatError(

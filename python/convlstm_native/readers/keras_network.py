@@ -11,6 +11,7 @@ from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
 from convlstm_native.readers.keras_layers import (
     LAYERS,
+    MASK_OPERATIONS,
     MERGING,
     MOVE_TIME,
     PREPROCESSING,
@@ -18,7 +19,7 @@ from convlstm_native.readers.keras_layers import (
     parse,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
-from convlstm_native.readers.keras_layers.masks import carry
+from convlstm_native.readers.keras_layers.masks import Flags, carry, with_mask
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
@@ -185,11 +186,21 @@ class _Assembly:
         if bad := self._bad_call(call):
             self.problems.append(f"{what}: {bad}")
             return
-        known = [self.values[ref] for ref in call.inputs if ref in self.values]
-        if call.layer.name not in self.builders or len(known) < len(call.inputs):
+        ready = all(ref in self.values for ref in call.reads)
+        if call.layer.name not in self.builders or not ready:
+            return
+        kind = call.layer.class_name
+        try:
+            known = with_mask(
+                [self.values[ref] for ref in call.inputs],
+                None if call.mask is None else self.values[call.mask],
+                kind,
+            )
+        except UnsupportedModelError as error:
+            self.problems.append(f"{what}: {error}")
             return
         site = CallSite(
-            inputs=tuple(known),
+            inputs=known,
             lead=2 if known[0].value.sequence else 1,
             weights=self.file.weights.get(call.layer.name, ()),
             add=lambda layer, inputs: self._add_node(name, layer, inputs),
@@ -199,7 +210,7 @@ class _Assembly:
         before = len(self.nodes)
         try:
             made = self.builders[call.layer.name](site)
-            if call.layer.class_name not in RECURRENT:
+            if kind not in RECURRENT:
                 made = carry(call.layer, known, made)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
@@ -254,6 +265,10 @@ class _Assembly:
                 raise ModelFormatError(
                     f"{self.file.where}: output {name!r}: expected a tensor, found {ref}"
                 )
+            if isinstance(self.values[ref], Flags):
+                raise UnsupportedModelError(
+                    f"{self.file.where}: output {name!r}: expected numbers, found booleans"
+                )
             public = _unique(name, taken, "_")
             outputs.append(Output(public, self.values[ref].name))
         return tuple(outputs)
@@ -269,6 +284,8 @@ class _Assembly:
         kind = call.layer.class_name
         if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
             return f"inputs: expected 1, found {len(call.inputs)}"
+        if kind in MASK_OPERATIONS:
+            return ""  # its builder looks at numbers, too
         # Keras notes the default of its preprocessing layers, which predict() overrides.
         own = {"training"} if call.layer.class_name in PREPROCESSING else set()
         given = {key: value for key, value in call.options.items() if key not in own}

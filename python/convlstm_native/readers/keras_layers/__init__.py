@@ -9,6 +9,7 @@ from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
     dense,
+    masks,
     merging,
     normalization,
     pooling,
@@ -44,6 +45,7 @@ LAYERS: dict[str, Parse] = {
     **recurrent.LAYERS,
     **recurrent_wrappers.LAYERS,
     **dense.LAYERS,
+    **masks.LAYERS,
     **merging.LAYERS,
     **normalization.LAYERS,
     **pooling.LAYERS,
@@ -52,6 +54,8 @@ LAYERS: dict[str, Parse] = {
     "TimeDistributed": _time_distributed,
 }
 RECURRENT = (*recurrent.LAYERS, *recurrent_wrappers.LAYERS)
+# Operations that make a mask.
+MASK_OPERATIONS = tuple(masks.LAYERS)
 # Layers that take a list of tensors.
 MERGING = tuple(merging.LAYERS)
 MOVE_TIME = shaping.MOVE_TIME
