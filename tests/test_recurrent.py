@@ -67,15 +67,14 @@ def network(layer: spec.Recurrent, frame: tuple[int, ...]) -> NetworkSpec:
 
 
 def values(rng: np.random.Generator, net: NetworkSpec, frames: int = 4) -> dict[str, Array]:
-    """Two samples for each input."""
-    return {
+    """Two samples for each input; a mask is of zeros and ones."""
+    found = {
         i.name: rng.standard_normal((2, *([frames] * i.sequence), *i.shape)).astype(np.float32)
         for i in net.inputs
-    } | {
-        "mask": rng.integers(0, 2, (2, frames, 1)).astype(np.float32)
-        for i in net.inputs
-        if i.name == "mask"
     }
+    if "mask" in found:
+        found["mask"] = (found["mask"] > 0).astype(np.float32)
+    return found
 
 
 def check_layer(
