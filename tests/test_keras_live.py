@@ -203,5 +203,5 @@ def test_masking_in_a_sequential_model(tmp_path: Path) -> None:
 def test_a_mask_meets_a_layer_that_would_use_it(tmp_path: Path) -> None:
     x = keras.Input((4, 3))
     pooled = layers.GlobalAveragePooling1D(name="pool")(layers.Masking()(x))
-    with pytest.raises(UnsupportedModelError, match="'pool'.*mask"):
+    with pytest.raises(UnsupportedModelError, match=r"'pool'.*mask"):
         read(saved(keras.Model(x, pooled), tmp_path))
