@@ -87,7 +87,8 @@ def check_layer(
         found = cn.Model(net, isa=isa).predict(x)
         assert list(found) == list(expected)
         for name, value in expected.items():
-            check(found[name], value, operation)
+            # Gates and candidates are near one: a state of few units may be their small difference.
+            check(found[name], value, operation, largest_term=0.5)
 
 
 @st.composite
