@@ -180,3 +180,28 @@ def test_precision_policies_run_in_float32_with_a_note(policy: str, tmp_path: Pa
     want = np.asarray(cell_layer.cell.kernel, np.float32).transpose(3, 2, 0, 1)
     assert cell.kernel.dtype == np.float32
     np.testing.assert_array_equal(cell.kernel, want)
+
+
+def test_masking_in_a_sequential_model(tmp_path: Path) -> None:
+    """Its file tells of no mask: layers hand it on by themselves. relu makes frames of zeros."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 3)),
+            layers.Dense(1, "relu", use_bias=False, kernel_initializer="ones"),
+            layers.Masking(),
+            layers.Dropout(0.2),
+            layers.TimeDistributed(layers.Dense(2, bias_initializer="ones")),
+            layers.GRU(3, return_sequences=True),
+            layers.Bidirectional(layers.LSTM(2), merge_mode="sum"),
+        ]
+    )
+    network = assert_agrees(model, saved(model, tmp_path))
+    masked = [n.layer.masked for n in network.nodes if isinstance(n.layer, spec.Recurrent)]
+    assert masked == [True] * 3
+
+
+def test_a_mask_meets_a_layer_that_would_use_it(tmp_path: Path) -> None:
+    x = keras.Input((4, 3))
+    pooled = layers.GlobalAveragePooling1D(name="pool")(layers.Masking()(x))
+    with pytest.raises(UnsupportedModelError, match=r"'pool'.*mask"):
+        read(saved(keras.Model(x, pooled), tmp_path))

@@ -52,7 +52,7 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: its input tensors in order, and the other arguments.
+    """One call of a layer: its input tensors in order, its mask, and the other arguments.
 
     ``keys`` name the inputs where they came in a dict. ``per_frame`` is set within TimeDistributed.
     """
@@ -63,6 +63,12 @@ class Call:
     options: dict[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     per_frame: bool = False
+    mask: Ref | None = None
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        """Every tensor that the call reads."""
+        return self.inputs if self.mask is None else (*self.inputs, self.mask)
 
 
 @dataclass(frozen=True)
@@ -243,7 +249,7 @@ def _counted_from_zero(
     least number that is read tells whether that was so.
     """
     nested = {call.layer.name: call.layer.class_name for call in calls if call.layer.model}
-    read = [ref for call in calls for ref in call.inputs]
+    read = [ref for call in calls for ref in call.reads]
     if keras_3:
         first = {name: int(kind in FUNCTIONAL_CLASSES) for name, kind in nested.items()}
     else:
@@ -256,7 +262,14 @@ def _counted_from_zero(
         return replace(ref, call=ref.call - first.get(ref.layer, 0))
 
     if not keras_3:
-        calls = [replace(call, inputs=tuple(map(shifted, call.inputs))) for call in calls]
+        calls = [
+            replace(
+                call,
+                inputs=tuple(map(shifted, call.inputs)),
+                mask=None if call.mask is None else shifted(call.mask),
+            )
+            for call in calls
+        ]
     return calls, [(name, shifted(ref)) for name, ref in outputs]
 
 
@@ -334,8 +347,10 @@ def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Cal
             f"{where}: expected a call in 'inbound_nodes', found {shorten(node)}"
         )
     inputs = (*_refs(positional), *_refs(options.pop("initial_state", None)))
+    if mask := _as_ref(options.get("mask")):
+        del options["mask"]
     options = {key: value for key, value in options.items() if not _all_null(value)}
-    return Call(layer, index, inputs, options, _keys(positional))
+    return Call(layer, index, inputs, options, _keys(positional), mask=mask)
 
 
 def _all_null(value: object) -> bool:
@@ -361,7 +376,7 @@ def _in_order(
     ordered: list[Call] = []
     waiting = calls
     while waiting:
-        runnable = [c for c in waiting if all((r.layer, r.call) in ready for r in c.inputs)]
+        runnable = [c for c in waiting if all((r.layer, r.call) in ready for r in c.reads)]
         if not runnable:
             names = sorted({call.layer.name for call in waiting})
             raise ModelFormatError(

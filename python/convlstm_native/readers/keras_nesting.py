@@ -66,6 +66,7 @@ class _Flat:
                 call,
                 index=self.turns[prefix] * calls[call.layer.name] + call.index,
                 inputs=tuple(map(resolve, call.inputs)),
+                mask=None if call.mask is None else resolve(call.mask),
                 per_frame=per_frame,
             )
             made[call.layer.name, call.index] = self._add_call(numbered, prefix)

@@ -9,9 +9,16 @@ from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, MERGING, PREPROCESSING, RECURRENT, parse
+from convlstm_native.readers.keras_layers import (
+    LAYERS,
+    MASK_OPERATIONS,
+    MERGING,
+    PREPROCESSING,
+    RECURRENT,
+    parse,
+)
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
-from convlstm_native.readers.keras_layers.masks import carry
+from convlstm_native.readers.keras_layers.masks import Flags, carry, with_mask
 from convlstm_native.readers.keras_nesting import flatten
 from convlstm_native.readers.keras_time import batch_shape, sequence_inputs
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output
@@ -138,11 +145,21 @@ class _Assembly:
         if bad := self._bad_call(call):
             self.problems.append(f"{what}: {bad}")
             return
-        known = [self.values[ref] for ref in call.inputs if ref in self.values]
-        if call.layer.name not in self.builders or len(known) < len(call.inputs):
+        ready = all(ref in self.values for ref in call.reads)
+        if call.layer.name not in self.builders or not ready:
+            return
+        kind = call.layer.class_name
+        try:
+            known = with_mask(
+                [self.values[ref] for ref in call.inputs],
+                None if call.mask is None else self.values[call.mask],
+                kind,
+            )
+        except UnsupportedModelError as error:
+            self.problems.append(f"{what}: {error}")
             return
         site = CallSite(
-            inputs=tuple(known),
+            inputs=known,
             lead=2 if known[0].value.sequence and not call.per_frame else 1,
             weights=self.file.weights.get(call.layer.name, ()),
             add=lambda layer, inputs: self._add_node(name, layer, inputs),
@@ -155,7 +172,7 @@ class _Assembly:
             if call.per_frame:
                 site = replace(site, inputs=tuple(map(site.as_sequence, site.inputs)))
             made = self.builders[call.layer.name](site)
-            if call.layer.class_name not in RECURRENT:
+            if kind not in RECURRENT:
                 made = carry(call, known, made)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
@@ -213,6 +230,10 @@ class _Assembly:
                 raise ModelFormatError(
                     f"{self.file.where}: output {name!r}: expected a tensor, found {ref}"
                 )
+            if isinstance(self.values[ref], Flags):
+                raise UnsupportedModelError(
+                    f"{self.file.where}: output {name!r}: expected numbers, found booleans"
+                )
             public = _unique(name, taken, "_")
             outputs.append(Output(public, self.values[ref].name))
         return tuple(outputs)
@@ -229,6 +250,8 @@ class _Assembly:
             return f"inputs: expected 1, found {len(call.inputs)}"
         if call.per_frame and kind in RECURRENT:
             return "expected a layer that works on one frame within TimeDistributed, found this one"
+        if kind in MASK_OPERATIONS:
+            return ""  # its builder looks at numbers, too
         # Keras notes the default of its preprocessing layers, which predict() overrides.
         own = {"training"} if kind in PREPROCESSING else set()
         given = {key: value for key, value in call.options.items() if key not in own}

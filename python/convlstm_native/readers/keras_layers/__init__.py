@@ -9,6 +9,7 @@ from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_layers import (
     convolution,
     dense,
+    masks,
     merging,
     normalization,
     pooling,
@@ -24,6 +25,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     recurrent_wrappers,
     convolution,
     dense,
+    masks,
     merging,
     normalization,
     pooling,
@@ -57,6 +59,8 @@ READS_TIME = _declared("READS_TIME")
 MOVE_TIME = _declared("MOVE_TIME")
 # Layers whose inputs behind the first are states, and whose first output is a sequence if asked for.
 RECURRENT = _declared("RECURRENT")
+# Operations that make a mask.
+MASK_OPERATIONS = frozenset(masks.LAYERS)
 # Layers that take a list of tensors.
 MERGING = _declared("MERGING")
 # Layers whose calls hold a default of "training" that predict() overrides.
