@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import layers
 import networks
 from harness.agreement import disagreement, largest_error
 from harness.comparison import check
@@ -22,6 +23,7 @@ from harness.machine import this_machine
 from harness.remote import Child, ChildError
 from harness.results import NetworkResult, PeerResult, Report
 from harness.tables import markdown
+from layer_rows import FAMILIES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -192,3 +194,33 @@ def test_states_of_relu_cells_stay_bounded() -> None:
         assert np.abs(h[150:]).max() < 10
         # Settled: the last frames are no larger than those in the middle.
         assert np.abs(h[150:]).max() < 1.5 * np.abs(h[50:100]).max()
+
+
+# --- Layers -----------------------------------------------------------------------------------------
+
+
+def test_a_layer_is_timed_beside_onnx_runtime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    written = tmp_path / "layers.json"
+    found = layers.main(
+        ["--match=32x28x28", "--rounds=1", "--seconds=0.01", "--threads=1", f"--json={written}"]
+    )
+    assert found == 0
+    (result,) = json.loads(written.read_text())["results"]
+    assert result["layer"] == "32x28x28 -> 128 1x1"
+    assert result["gflop"] == pytest.approx(2 * 32 * 128 * 28 * 28 / 1e9)
+    assert result["ratio"] == result["theirs_ms"] / result["ours_ms"] > 0
+
+
+def test_a_layer_with_another_answer_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(layers, "disagreement", lambda *_: "differs")
+    rows = [row for row in FAMILIES["convolution"] if "32x28x28" in row.name]
+    (result,) = layers.measure("convolution", rows, 1, 1, 0.01, 2)
+    assert (result.problem, result.ratio) == ("differs", None)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_layers_differ(family: str) -> None:
+    names = [row.name for row in FAMILIES[family]]
+    assert len(names) == len(set(names))
