@@ -49,7 +49,8 @@ def test_architecture(build: Callable[[Any], Any], tmp_path: Path) -> None:
     keras_model, model = saved(build, tmp_path)
     frames = next((i.shape[1] for i in keras_model.inputs if len(i.shape) == 5), None) or 5
     given = inputs(model, frames=frames)
-    expected = keras_model.predict_on_batch(list(given.values()))
+    values = list(given.values())
+    expected = keras_model.predict_on_batch(values if len(values) > 1 else values[0])
     expected = list(expected) if isinstance(expected, (list, tuple)) else [expected]
     found = model.predict(given)
     in_runtime = run_in_onnx_runtime(to_onnx(model.spec), given)

@@ -34,7 +34,9 @@ def tensor(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
 
 
 def dimension(model: onnx.ModelProto, axis: int, size: int) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+    dim.Clear()  # of its mark as time, too
+    dim.dim_value = size
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
@@ -63,8 +65,8 @@ UNSUPPORTED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
         "recurrent_activation_parameters: expected 2",
     ),
     "unknown function": (
-        lambda m: setattr(call(m), "op_type", "ConvLSTM3D"),
-        "convlstm_native.ConvLSTM3D 'conv_lstm_1': not a function",
+        lambda m: setattr(call(m), "op_type", "ConvGRU2D"),
+        "convlstm_native.ConvGRU2D 'conv_lstm_1': not a function",
     ),
     "weights of another layer": (
         lambda m: call(m).input.__setitem__(2, "conv_lstm_2/recurrent_kernel"),

@@ -281,7 +281,13 @@ class _Writer:
         outputs: Sequence[str],
         **attributes: Any,
     ) -> None:
-        self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
+        empty = [key for key, value in attributes.items() if value == ()]
+        given = {key: value for key, value in attributes.items() if key not in empty}
+        node = helper.make_node(operator, inputs, outputs, name=name, **given)
+        # An empty list does not tell its type by itself.
+        ints = onnx.AttributeProto.INTS
+        node.attribute.extend(helper.make_attribute(key, (), attr_type=ints) for key in empty)
+        self._nodes.append(node)
 
     def _outputs(self, node: Node) -> list[str]:
         return [self._tensors[name] for name in node.outputs]

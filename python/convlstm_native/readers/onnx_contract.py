@@ -97,7 +97,7 @@ def encode_layer(layer: Layer) -> dict[str, Any]:
             continue
         if hint is Function:
             attributes |= encode_function(name, value)
-        elif hint not in _WEIGHTS and value != ():
+        elif hint not in _WEIGHTS:
             attributes[name] = int(value) if hint is bool else value
     return attributes
 
@@ -142,9 +142,7 @@ def decode_layer(kind: type[Layer], attributes: dict[str, Any]) -> dict[str, Any
 def _decode(name: str, hint: Any, attributes: dict[str, Any]) -> Any:
     if typing.get_origin(hint) is tuple:
         kinds = typing.get_args(hint)
-        # An empty list has no type, so that no attribute can hold it.
-        empty = kinds[-1] is ... and name not in attributes
-        values = () if empty else tuple(_take(attributes, name, list))
+        values = tuple(_take(attributes, name, list))
         length = len(values) if kinds[-1] is ... else len(kinds)
         if len(values) != length or not all(type(value) is kinds[0] for value in values):
             raise UnsupportedModelError(f"attribute {name}: expected {hint}, found {values}")
