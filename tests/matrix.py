@@ -39,8 +39,11 @@ def row(id: str, shape: tuple[int | None, ...], build: Callable[..., Any], **opt
 
 
 def layer(id: str, shape: tuple[int | None, ...], kind: str, **arguments: Any) -> Row:
-    """A row of one layer of ``keras.layers`` on one input, known to Keras 2 with these arguments."""
-    return row(id, shape, lambda keras, x: getattr(keras.layers, kind)(**arguments)(x))
+    """A row of one layer of ``keras.layers`` on one input; ``keras2=False``: unknown to Keras 2."""
+    keras2 = arguments.pop("keras2", True)
+    return row(
+        id, shape, lambda keras, x: getattr(keras.layers, kind)(**arguments)(x), keras2=keras2
+    )
 
 
 def rows() -> Iterator[Row]:
@@ -101,6 +104,9 @@ def randomize(keras_model: Any, seed: int = 0) -> None:
             values = rng.uniform(0.3, 1.2, shape) * rng.choice((-1, 1), shape)
         if getattr(weight, "dtype", "float32") == "float32":
             weight.assign(values.astype(np.float32))
+    for keras_layer in keras_model.layers:
+        # Normalization computes with copies of its weights.
+        getattr(keras_layer, "finalize_state", lambda: None)()
 
 
 def data(group: list[Row], samples: int = 2, seed: int = 1) -> dict[str, Any]:

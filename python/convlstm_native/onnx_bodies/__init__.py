@@ -7,13 +7,19 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import merging, recurrent, shaping
+from convlstm_native.onnx_bodies import dense, merging, normalization, recurrent, shaping
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
 from convlstm_native.spec import Function, Layer, Value
 
-BODIES: Table = {**merging.BODIES, **recurrent.BODIES, **shaping.BODIES}
+BODIES: Table = {
+    **dense.BODIES,
+    **merging.BODIES,
+    **normalization.BODIES,
+    **recurrent.BODIES,
+    **shaping.BODIES,
+}
 
 
 def layer_function(

@@ -198,14 +198,14 @@ def _array(dataset: object) -> Array:
     if dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2:
         # bfloat16, which HDF5 does not know: the upper half of a float32.
         return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    if dataset.dtype.kind != "f":
-        raise ModelFormatError(f"{what}: expected floating point, found {dataset.dtype}")
+    if dataset.dtype.kind not in "fiu":
+        raise ModelFormatError(f"{what}: expected numbers, found {dataset.dtype}")
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
 
 # Sub-objects that hold a layer's weights in a .keras archive.
-INNER = {"ConvLSTM2D": "cell", "TimeDistributed": "layer"}
+INNER = {"ConvLSTM2D": "cell", "SpectralNormalization": "layer", "TimeDistributed": "layer"}
 
 
 def _archive_weights(file: h5py.File, graph: Graph) -> Iterator[tuple[str, tuple[Array, ...]]]:

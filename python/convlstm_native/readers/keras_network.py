@@ -11,6 +11,7 @@ from convlstm_native.readers.keras_files import KerasFile
 from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
 from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
+from convlstm_native.readers.keras_layers.operations import TAKE_NUMBERS, is_operation
 from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
@@ -249,6 +250,8 @@ class _Assembly:
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
         allowed = (1, 3) if call.layer.class_name in RECURRENT else (1,)
+        if is_operation(call.layer) and call.layer.class_name in TAKE_NUMBERS and call.inputs:
+            return ""  # its builder looks at tensors and numbers
         many = call.layer.class_name in MERGING and call.inputs
         if not many and len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
             return f"inputs: expected {' or '.join(map(str, allowed))}, found {len(call.inputs)}"

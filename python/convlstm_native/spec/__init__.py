@@ -20,7 +20,7 @@ from convlstm_native.spec.base import (
     same_padding,
     window_output,
 )
-from convlstm_native.spec.dense import Activation, Dense
+from convlstm_native.spec.dense import Activation, Dense, PReLU
 from convlstm_native.spec.merging import MERGES, Concatenate, Dot, Merge
 from convlstm_native.spec.network import (
     Input,
@@ -31,7 +31,7 @@ from convlstm_native.spec.network import (
     describe,
     weights,
 )
-from convlstm_native.spec.normalization import BatchNormalization
+from convlstm_native.spec.normalization import BatchNormalization, LayerNormalization
 from convlstm_native.spec.pooling import MaxPooling
 from convlstm_native.spec.recurrent import ConvLSTM2D
 from convlstm_native.spec.shaping import Flatten, Permute, Reshape, Slice
@@ -50,8 +50,10 @@ LAYERS: dict[str, type[Layer]] = {
         Dot,
         Emit,
         Flatten,
+        LayerNormalization,
         MaxPooling,
         Merge,
+        PReLU,
         Permute,
         ReduceTime,
         Repeat,
@@ -81,11 +83,13 @@ __all__ = [
     "Function",
     "Input",
     "Layer",
+    "LayerNormalization",
     "MaxPooling",
     "Merge",
     "NetworkSpec",
     "Node",
     "Output",
+    "PReLU",
     "Permute",
     "Preprocessing",
     "ReduceTime",
