@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import reference_merging
+import reference_time
 from convlstm_native import spec
 from convlstm_native.spec import NetworkSpec, same_padding, window_output
 from numpy.typing import NDArray
@@ -127,6 +128,7 @@ FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
 WHOLE: dict[
     type[spec.Layer], Callable[[Any, list[Array64], list[spec.Value]], tuple[Array64, ...]]
 ] = {
+    **reference_time.WHOLE,
     spec.Merge: reference_merging.merge,
     spec.Concatenate: reference_merging.concatenate,
     spec.Dot: reference_merging.dot,

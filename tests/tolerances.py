@@ -34,6 +34,8 @@ TOLERANCES: dict[str, float] = {
     "max_pooling": 0.0,
     "slice": 0.0,
     "flatten": 0.0,
+    # A compensated sum and a division.
+    "reduce_time": 2 * EPS,
     "concatenate": 0.0,
     # One operation for each input more, each rounded once.
     "merge": 2 * EPS,

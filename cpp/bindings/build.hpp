@@ -26,6 +26,7 @@ void add_normalization_methods(NetworkClass& network);
 void add_pooling_methods(NetworkClass& network);
 void add_recurrent_methods(NetworkClass& network);
 void add_shaping_methods(NetworkClass& network);
+void add_time_methods(NetworkClass& network);
 
 using Function = std::pair<std::string, std::vector<double>>;
 using NormArgument = std::optional<std::tuple<std::size_t, Floats, Floats>>;  // axis, scale, shift

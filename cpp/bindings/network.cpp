@@ -47,12 +47,11 @@ void register_network(py::module_& module) {
            py::arg("isa"), py::arg("allow_winograd"))
       .def_property_readonly("isa", [](const Network& n) { return n.kernels().name; })
       .def("shape", [](const Network& n, ValueId id) { return n.value(id).shape; })
-      .def("streams",
-           [](const Network& n) { return n.phases().size() == 1 && n.replays().empty(); })
+      .def("streams", [](const Network& n) { return n.streams(); })
+      .def("look_ahead", &Network::look_ahead)
       .def("steps", &steps_of)
       .def("add_input", &Network::add_input)
       .def("add_view", &Network::add_view)
-      .def("add_reversed", &Network::add_reversed)
       .def("add_output", &Network::add_output)
       .def("finish", &Network::finish);
   add_dense_methods(network);
@@ -61,6 +60,7 @@ void register_network(py::module_& module) {
   add_pooling_methods(network);
   add_recurrent_methods(network);
   add_shaping_methods(network);
+  add_time_methods(network);
 }
 
 }  // namespace cn

@@ -77,14 +77,21 @@ std::vector<TensorView> views_of(const Network& network, const Arrays& arrays, b
   return views;
 }
 
-// Outputs that come with every push, by number.
-std::vector<std::size_t> live_outputs(const Network& network) {
-  std::vector<std::size_t> live;
+// Where the frames of each output go: dense arrays of so many frames as counts() says are to come.
+Stream::Targets targets_of(const Network& network, std::vector<py::array_t<float>>& to,
+                           const std::vector<std::size_t>& before,
+                           const std::vector<std::size_t>& after) {
+  Stream::Targets targets;
   for (std::size_t i = 0; i < network.outputs().size(); ++i) {
-    const Value& shown = network.value(network.outputs()[i].value);
-    if (shown.sequence && shown.phase == 0) live.push_back(i);
+    const Port& port = network.outputs()[i];
+    const std::size_t size = element_count(port.shape) * (after[i] - before[i]);
+    const bool dense = (to.at(i).flags() & py::array::c_style) != 0;
+    if (!dense || static_cast<std::size_t>(to[i].size()) != size) {
+      throw InputError("output '" + port.name + "': expected a dense array for every frame");
+    }
+    targets.push_back(size == 0 ? nullptr : to[i].mutable_data());
   }
-  return live;
+  return targets;
 }
 
 void begin(PyStream& self, const Arrays& singles, bool keep) {
@@ -95,35 +102,22 @@ void begin(PyStream& self, const Arrays& singles, bool keep) {
 }
 
 // Pushes a run of frames: `frames` holds one array (T, *shape) for each sequence input, `to` one
-// dense float32 array (T, *shape) for each live output.
+// for each output.
 void push(PyStream& self, const Arrays& frames, std::vector<py::array_t<float>> to) {
   const PyStream::Use stream(self);
   const Network& network = stream->network();
   std::vector<TensorView> views = views_of(network, frames, true, 1);
-  const std::vector<std::size_t> live = live_outputs(network);
   const py::ssize_t count = frames.at(0).shape(0);
-  std::vector<float*> targets;
-  for (std::size_t i = 0; i < live.size(); ++i) {
-    const py::array_t<float>& target = to.at(i);
-    const std::size_t size = element_count(network.outputs()[live[i]].shape);
-    const bool dense = (target.flags() & py::array::c_style) != 0;
-    if (!dense ||
-        static_cast<std::size_t>(target.size()) != size * static_cast<std::size_t>(count)) {
-      throw InputError("output '" + network.outputs()[live[i]].name +
-                       "': expected a dense array for every frame");
-    }
-    targets.push_back(to[i].mutable_data());
-  }
   for (const py::array& array : frames) {
     if (array.shape(0) != count) throw InputError("inputs: expected as many frames in each");
   }
+  const std::size_t before = stream->frames();
+  Stream::Targets targets =
+      targets_of(network, to, stream->counts(before, false),
+                 stream->counts(before + static_cast<std::size_t>(count), false));
   const py::gil_scoped_release release;
   for (py::ssize_t frame = 0; frame < count; ++frame) {
-    stream->push(views);
-    for (std::size_t i = 0; i < live.size(); ++i) {
-      stream->copy_output(live[i], targets[i]);
-      targets[i] += element_count(network.outputs()[live[i]].shape);
-    }
+    stream->push(views, targets, frame + 1 < count);
     for (std::size_t i = 0; i < views.size(); ++i) {
       views[i].data = static_cast<const std::byte*>(views[i].data) + frames[i].strides(0);
     }
@@ -134,28 +128,14 @@ py::array_t<float> new_array(const Shape& shape) {
   return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
 }
 
-// Ends the sequence. One entry an output: None for the live ones.
-py::list finish(PyStream& self) {
+// Ends the sequence and writes what is left of every output, a single as one frame.
+void finish(PyStream& self, std::vector<py::array_t<float>> to) {
   const PyStream::Use stream(self);
-  const Network& network = stream->network();
-  py::list results;
-  std::vector<float*> to;
-  for (const Port& port : network.outputs()) {
-    const Value& shown = network.value(port.value);
-    if (shown.sequence && shown.phase == 0) {
-      results.append(py::none());
-      to.push_back(nullptr);
-      continue;
-    }
-    Shape shape = port.shape;
-    if (shown.sequence) shape.insert(shape.begin(), stream->frames());
-    py::array_t<float> array = new_array(shape);
-    to.push_back(array.mutable_data());
-    results.append(array);
-  }
+  Stream::Targets targets =
+      targets_of(stream->network(), to, stream->counts(stream->frames(), false),
+                 stream->counts(stream->frames(), true));
   const py::gil_scoped_release release;
-  stream->finish(to);
-  return results;
+  stream->finish(targets);
 }
 
 py::dict export_state(PyStream& self) {
@@ -223,6 +203,7 @@ void register_event(py::module_& module) {
                                if (e.frame < 0) return std::nullopt;
                                return e.frame;
                              })
+      .def_readonly("frames", &ProfileEvent::frames)
       .def_property_readonly(
           "start_us", [=](const ProfileEvent& e) { return static_cast<double>(e.start) * kMicro; })
       .def_property_readonly(
@@ -245,7 +226,20 @@ void register_stream(py::module_& module) {
       .def("begin", &begin)
       .def("push", &push)
       .def("finish", &finish)
-      .def("live_outputs", [](const PyStream& self) { return live_outputs(self.network()); })
+      .def("counts", [](PyStream& self, std::size_t frames,
+                        bool ended) { return PyStream::Use(self)->counts(frames, ended); })
+      .def_property_readonly("batch", [](const PyStream& self) { return self.network().batch(); })
+      .def("in_step",
+           [](const PyStream& self) {
+             const Network& network = self.network();
+             std::vector<bool> in_step;
+             for (const Port& port : network.outputs()) {
+               const Value& shown = network.value(port.value);
+               in_step.push_back(shown.sequence && network.streams(shown.loop) &&
+                                 network.in_step(shown.loop));
+             }
+             return in_step;
+           })
       .def_property_readonly("frames", [](PyStream& self) { return PyStream::Use(self)->frames(); })
       .def("clone",
            [](PyStream& self) {

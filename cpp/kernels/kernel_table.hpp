@@ -100,6 +100,18 @@ struct NormPoolRow {
   std::size_t out_cols;
 };
 
+// y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
+// block it is computed.
+struct DenseBlock {
+  const float* weights;  // [units][inputs]
+  const float* bias;     // [units]
+  std::size_t inputs, units;
+  const float* x;  // [rows], x_stride floats apart
+  std::size_t rows, x_stride;
+  float* y;
+  std::size_t y_stride;
+};
+
 struct KernelTable {
   const char* name;               // how users ask for it
   std::size_t pixels_per_block;   // granularity of ConvLstmBlock::pixels
@@ -119,6 +131,7 @@ struct KernelTable {
                       float* out);
   void (*split_phases)(std::size_t phases, const float* x, std::size_t cols, std::size_t first,
                        float* planes, std::size_t plane);
+  void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);

@@ -1,6 +1,5 @@
 #include "layers/dense.hpp"
 
-#include <Eigen/Core>
 #include <algorithm>
 
 #include "base/parallel.hpp"
@@ -8,14 +7,13 @@
 namespace cn {
 namespace {
 
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Vector = Eigen::Matrix<float, Eigen::Dynamic, 1>;
+// Units and rows handed to one product: the weights of a task stay in the cache for all its rows.
+constexpr std::size_t kUnitsPerTask = 16;
+constexpr std::size_t kRowsPerTask = 64;
+// Weights that do not fit the caches are read from memory for every run.
+constexpr std::size_t kManyWeights = std::size_t{1} << 18;
 
-// Units handed to one product. Fixed, so that the split, and with it every rounding, is the
-// same for any number of threads.
-constexpr std::size_t kUnitsPerTask = 64;
-
-Eigen::Index index(std::size_t i) { return static_cast<Eigen::Index>(i); }
+std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -27,29 +25,60 @@ Dense::Dense(std::size_t rows, std::size_t inputs, std::size_t units, const floa
       weights_(checked_mul(inputs, units)),
       bias_(units),
       activation_(activation) {
-  Eigen::Map<Matrix>(weights_.data(), index(units), index(inputs)) =
-      Eigen::Map<const Matrix>(kernel, index(inputs), index(units)).transpose();
+  // Square tiles: reading and writing both use whole cache lines.
+  constexpr std::size_t kTile = 16;
+  for (std::size_t k0 = 0; k0 < inputs; k0 += kTile) {
+    for (std::size_t unit = 0; unit < units; ++unit) {
+      const std::size_t end = std::min(k0 + kTile, inputs);
+      for (std::size_t k = k0; k < end; ++k) {
+        weights_.data()[unit * inputs + k] = kernel[k * units + unit];
+      }
+    }
+  }
   std::copy_n(bias, units, bias_.data());
 }
 
+bool Dense::likes_batches() const { return rows_ == 1 && weights_.size() >= kManyWeights; }
+
 void Dense::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
-  const std::size_t tasks_a_row = (units_ + kUnitsPerTask - 1) / kUnitsPerTask;
-  const int threads = threads_for(exec, static_cast<double>(rows_ * inputs_ * units_));
-  parallel_for(threads, rows_ * tasks_a_row, [&](std::size_t begin, std::size_t end) {
+  run_rows(exec, rows_, in[0], inputs_, out[0], units_);
+}
+
+void Dense::run_batch(const Exec& exec, std::size_t frames, const float* in, std::size_t in_step,
+                      float* out, std::size_t out_step) const {
+  run_rows(exec, frames, in, in_step, out, out_step);
+}
+
+void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::size_t in_step,
+                     float* out, std::size_t out_step) const {
+  const std::size_t parts = divide_up(units_, kUnitsPerTask);
+  const std::size_t tasks = divide_up(rows, kRowsPerTask) * parts;
+  const int threads = threads_for(exec, static_cast<double>(rows * inputs_ * units_));
+  parallel_for(threads, tasks, [&](std::size_t begin, std::size_t end) {
     for (std::size_t task = begin; task < end; ++task) {
-      const std::size_t row = task / tasks_a_row;
-      const std::size_t unit = task % tasks_a_row * kUnitsPerTask;
-      const std::size_t count = std::min(kUnitsPerTask, units_ - unit);
-      const Eigen::Map<const Matrix> weights(weights_.data() + unit * inputs_, index(count),
-                                             index(inputs_));
-      const Eigen::Map<const Vector> x(in[0] + row * inputs_, index(inputs_));
-      float* y = out[0] + row * units_ + unit;
-      Eigen::Map<Vector>(y, index(count)) =
-          Eigen::Map<const Vector>(bias_.data() + unit, index(count));
-      Eigen::Map<Vector>(y, index(count)).noalias() += weights * x;
-      exec.kernels->activate(activation_, y, y, count);
+      const std::size_t unit = task % parts * kUnitsPerTask;
+      const std::size_t row = task / parts * kRowsPerTask;
+      DenseBlock block{};
+      block.weights = weights_.data() + unit * inputs_;
+      block.bias = bias_.data() + unit;
+      block.inputs = inputs_;
+      block.units = std::min(kUnitsPerTask, units_ - unit);
+      block.x = in + row * in_step;
+      block.x_stride = in_step;
+      block.rows = std::min(kRowsPerTask, rows - row);
+      block.y = out + row * out_step + unit;
+      block.y_stride = out_step;
+      exec.kernels->dense_block(block);
+      for (std::size_t r = 0; r < block.rows; ++r) {
+        float* y = block.y + r * out_step;
+        exec.kernels->activate(activation_, y, y, block.units);
+      }
     }
   });
+}
+
+std::string Dense::kernel(const Exec& exec) const {
+  return std::string("dense_block ") + exec.kernels->name;
 }
 
 }  // namespace cn

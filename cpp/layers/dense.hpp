@@ -14,9 +14,15 @@ class Dense : public Layer {
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
-  std::string kernel(const Exec&) const override { return "Eigen matrix-vector product"; }
+  bool likes_batches() const override;
+  void run_batch(const Exec& exec, std::size_t frames, const float* in, std::size_t in_step,
+                 float* out, std::size_t out_step) const override;
+  std::string kernel(const Exec& exec) const override;
 
  private:
+  void run_rows(const Exec& exec, std::size_t rows, const float* in, std::size_t in_step,
+                float* out, std::size_t out_step) const;
+
   std::size_t rows_, inputs_, units_;
   Buffer weights_;  // (units, inputs): a dot product reads neighbours
   Buffer bias_;

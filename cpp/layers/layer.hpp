@@ -55,13 +55,26 @@ class Layer {
   virtual void run(const Exec& exec, const float* const* in, float* const* out,
                    State& state) const = 0;
 
+  // True where several frames at once take less time than one by one. Such a layer keeps no state
+  // and has one input and one output.
+  virtual bool likes_batches() const { return false; }
+  // Computes `frames` frames to the same bits as run(), each `in_step` and `out_step` floats after
+  // the one before.
+  virtual void run_batch(const Exec&, std::size_t /*frames*/, const float* /*in*/,
+                         std::size_t /*in_step*/, float* /*out*/, std::size_t /*out_step*/) const {}
+
   // Floats of State::data; a stream starts with zeros.
   virtual std::size_t state_floats() const { return 0; }
   // Floats of scratch that each thread needs.
   virtual std::size_t scratch_floats() const { return 0; }
   virtual std::vector<StatePart> state_parts() const { return {}; }
   virtual void export_state(const State&, std::size_t /*part*/, float* /*to*/) const {}
+  // `state.frames` is set before the first part comes.
   virtual void import_state(State&, std::size_t /*part*/, const float* /*from*/) const {}
+  // What the layer shows when its sequence has ended; its state parts, unless it says otherwise.
+  virtual void export_final(const State& state, std::size_t part, float* to) const {
+    export_state(state, part, to);
+  }
 
   // Which code runs, for people.
   virtual std::string kernel(const Exec&) const { return "plain"; }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "network/plan.hpp"
 
 namespace cn {
 
@@ -23,21 +22,15 @@ Port::Port(std::string port_name, ValueId port_value, Shape outside,
   }
 }
 
-ValueId Network::add_value(const Shape& shape, bool sequence, int phase) {
+ValueId Network::add_value(const Shape& shape, bool sequence, int loop) {
   for (const std::size_t length : shape) {
     if (length == 0) {
       throw UnsupportedError("expected axes of at least 1, found shape " + to_string(shape));
     }
   }
   element_count(shape);  // must fit an address
-  values_.push_back({shape, sequence, phase, values_.size(), 0});
+  values_.push_back({shape, sequence, loop, values_.size(), 0});
   return values_.size() - 1;
-}
-
-Phase& Network::phase(int index) {
-  const auto i = static_cast<std::size_t>(index);
-  if (phases_.size() <= i) phases_.resize(i + 1);
-  return phases_[i];
 }
 
 ValueId Network::add_input(const std::string& name, const Shape& shape,
@@ -54,26 +47,66 @@ ValueId Network::add_view(ValueId of, std::size_t offset, const Shape& shape) {
   if (offset + element_count(shape) > element_count(base.shape)) {
     throw UnsupportedError("view: expected to lie within " + to_string(base.shape));
   }
-  const ValueId id = add_value(shape, base.sequence, base.phase);
+  const ValueId id = add_value(shape, base.sequence, base.loop);
   values_[id].root = base.root;
   values_[id].offset = base.offset + offset;
   return id;
 }
 
-// All that read one sequence in the same phase and direction share its replay.
-ValueId Network::replay(const std::string& name, ValueId from, int in_phase, bool reversed) {
-  for (const Replay& known : replays_) {
-    const bool same = known.from == from && known.reversed == reversed;
-    if (same && value(known.to).phase == in_phase) return known.to;
+int Network::new_loop(int after) {
+  loops_.push_back({});
+  loops_.back().after = after;
+  return static_cast<int>(loops_.size()) - 1;
+}
+
+ValueId Network::add_feed(Feed feed, const Shape& shape, int loop) {
+  Loop& reader = loops_[static_cast<std::size_t>(loop)];
+  for (const std::size_t known : reader.feeds) {
+    if (feeds_[known].same(feed)) return feeds_[known].to;
   }
-  const ValueId to = add_value(value(from).shape, true, in_phase);
-  phase(in_phase).replays.push_back(replays_.size());
-  replays_.push_back({name, from, to, reversed});
-  return to;
+  feed.to = add_value(shape, true, loop);
+  reader.feeds.push_back(feeds_.size());
+  const Value& source = value(feed.from);
+  if (source.sequence) {
+    loops_[static_cast<std::size_t>(source.loop)].fed.push_back(feeds_.size());
+  }
+  feeds_.push_back(feed);
+  return feed.to;
+}
+
+// All that read the same at the same pace share a loop.
+ValueId Network::fed_loop(Feed feed, const Shape& shape) {
+  for (const Feed& known : feeds_) {
+    if (known.same(feed) && !feed.plain()) return known.to;
+  }
+  const Value& source = value(feed.from);
+  const int after =
+      source.sequence ? loops_[static_cast<std::size_t>(source.loop)].after : source.loop;
+  return add_feed(std::move(feed), shape, new_loop(after));
+}
+
+ValueId Network::add_window(const std::string& name, ValueId id, const TimeWindow& window) {
+  Shape shape = value(id).shape;
+  shape.insert(shape.begin(), static_cast<std::size_t>(window.size));
+  return fed_loop({name, id, 0, Feed::Kind::window, window}, shape);
+}
+
+ValueId Network::add_repeated(const std::string& name, ValueId id, std::int64_t times, bool zeros) {
+  return fed_loop({name, id, 0, Feed::Kind::repeat, {}, times, zeros}, value(id).shape);
 }
 
 ValueId Network::add_reversed(const std::string& name, ValueId id) {
-  return replay(name, id, value(id).phase + 1, true);
+  return fed_loop({name, id, 0, Feed::Kind::reversed}, value(id).shape);
+}
+
+ValueId Network::add_slices(const std::string& name, ValueId single) {
+  const Shape shape = value(single).shape;
+  if (shape.empty() || value(single).sequence) {
+    throw UnsupportedError(name + ": expected a single with an axis to be time");
+  }
+  const auto length = static_cast<std::int64_t>(shape[0]);
+  return fed_loop({name, single, 0, Feed::Kind::slices, {}, length},
+                  Shape(shape.begin() + 1, shape.end()));
 }
 
 void Network::add_output(const std::string& name, ValueId id,
@@ -84,24 +117,54 @@ void Network::add_output(const std::string& name, ValueId id,
   outputs_.emplace_back(name, id, outside, order);
 }
 
-Network::Added Network::add_layer(NewLayer layer) {
-  bool sequence = false;
-  int in_phase = -1;
-  for (const ValueId id : layer.inputs) {
-    sequence = sequence || value(id).sequence;
-    in_phase = std::max(in_phase, value(id).phase);
+bool Network::depends(int loop, int on) const {
+  if (loop == on) return true;
+  if (loop < on) return false;
+  const std::vector<std::size_t>& feeds = loops_[static_cast<std::size_t>(loop)].feeds;
+  return std::any_of(feeds.begin(), feeds.end(), [&](std::size_t feed) {
+    const Value& source = value(feeds_[feed].from);
+    return source.sequence && depends(source.loop, on);
+  });
+}
+
+int Network::meeting(const std::vector<int>& wanted, int after) {
+  for (const int loop : wanted)
+    after = std::max(after, loops_[static_cast<std::size_t>(loop)].after);
+  const int last = *std::max_element(wanted.begin(), wanted.end());
+  for (int loop = last; loop < static_cast<int>(loops_.size()); ++loop) {
+    // One of theirs will do when the others reach it; so will one made for such a meeting.
+    const Loop& candidate = loops_[static_cast<std::size_t>(loop)];
+    const bool plain = std::all_of(candidate.feeds.begin(), candidate.feeds.end(),
+                                   [&](std::size_t feed) { return feeds_[feed].plain(); });
+    const bool fits = candidate.after == after && (loop == last || plain) &&
+                      std::all_of(wanted.begin(), wanted.end(),
+                                  [&](int source) { return depends(loop, source); });
+    if (fits) return loop;
   }
-  if (sequence) {
-    // A loop that reads a single can only start when that single is known.
-    const auto wait_for = [&](ValueId id) {
-      if (!value(id).sequence) in_phase = std::max(in_phase, value(id).phase + 1);
-    };
-    for (const ValueId id : layer.inputs) wait_for(id);
-    for (const ValueId id : layer.initial) wait_for(id);
-    for (ValueId& id : layer.inputs) {
-      if (value(id).sequence && value(id).phase < in_phase) {
-        id = replay(layer.name, id, in_phase, false);
+  return new_loop(after);
+}
+
+Network::Added Network::add_layer(NewLayer layer) {
+  std::vector<int> loops;
+  int known = -1;  // the loop after whose end all singles are known
+  const auto look = [&](const std::vector<ValueId>& ids) {
+    for (const ValueId id : ids) {
+      if (value(id).sequence) {
+        loops.push_back(value(id).loop);
+      } else {
+        known = std::max(known, value(id).loop);
       }
+    }
+  };
+  look(layer.inputs);
+  look(layer.initial);
+  const bool sequence = !loops.empty();
+  const int loop = sequence ? meeting(loops, known) : known;
+  if (sequence) {
+    for (ValueId& id : layer.inputs) {
+      if (!value(id).sequence || value(id).loop == loop) continue;
+      const Shape shape = value(id).shape;
+      id = add_feed({layer.name, id, 0}, shape, loop);
     }
   }
   const std::vector<StatePart> parts = layer.layer->state_parts();
@@ -114,15 +177,15 @@ Network::Added Network::add_layer(NewLayer layer) {
   }
   Added added;
   for (const Shape& shape : layer.outputs) {
-    added.outputs.push_back(add_value(shape, sequence, in_phase));
+    added.outputs.push_back(add_value(shape, sequence, loop));
   }
-  for (const Shape& shape : layer.final) added.final.push_back(add_value(shape, false, in_phase));
-  std::vector<std::size_t>& place = in_phase < 0 ? start_steps_
-                                    : sequence   ? phase(in_phase).frame_steps
-                                                 : phase(in_phase).end_steps;
+  for (const Shape& shape : layer.final) added.final.push_back(add_value(shape, false, loop));
+  std::vector<std::size_t>& place = loop < 0   ? start_steps_
+                                    : sequence ? loops_[static_cast<std::size_t>(loop)].frame_steps
+                                               : loops_[static_cast<std::size_t>(loop)].end_steps;
   place.push_back(steps_.size());
   steps_.push_back({layer.name, std::move(layer.layer), layer.inputs, added.outputs, layer.initial,
-                    added.final, layer.keeps_state});
+                    added.final, layer.keeps_state, loop});
   return added;
 }
 
@@ -131,57 +194,6 @@ std::size_t Network::bytes_touched(const Step& step) const {
   for (const ValueId id : step.inputs) floats += element_count(value(id).shape);
   for (const ValueId id : step.outputs) floats += element_count(value(id).shape);
   return floats * sizeof(float);
-}
-
-void Network::finish() {
-  place_singles();
-  for (std::size_t i = 0; i < phases_.size(); ++i) place_sequences(i);
-}
-
-// Singles live as long as the stream and never share memory: they are few and small.
-void Network::place_singles() {
-  for (ValueId id = 0; id < values_.size(); ++id) {
-    Value& v = values_[id];
-    if (v.sequence || v.root != id) continue;
-    v.location = single_floats_;
-    single_floats_ += round_up(element_count(v.shape), kAlignedFloats);
-  }
-}
-
-// The loops of two phases never run at the same time, so all share one arena. Moment 0 is
-// when inputs and replays arrive, moment k when the k-th step runs, the one after the last
-// step when outputs are read and replays recorded.
-void Network::place_sequences(std::size_t number) {
-  const std::vector<std::size_t>& order = phases_[number].frame_steps;
-  const std::size_t end = order.size() + 1;
-  std::vector<ValueId> roots;
-  std::vector<Lifetime> lifetimes;
-  std::vector<std::size_t> index(values_.size());
-  for (ValueId id = 0; id < values_.size(); ++id) {
-    const Value& v = values_[id];
-    if (!v.sequence || v.root != id || v.phase != static_cast<int>(number)) continue;
-    index[id] = roots.size();
-    roots.push_back(id);
-    lifetimes.push_back({element_count(v.shape), 0, 0});
-  }
-  const auto use = [&](ValueId id, std::size_t moment) {
-    const Value& v = values_[id];
-    if (!v.sequence || v.phase != static_cast<int>(number)) return;
-    Lifetime& life = lifetimes[index[v.root]];
-    life.last = std::max(life.last, moment);
-  };
-  for (std::size_t k = 0; k < order.size(); ++k) {
-    const Step& step = steps_[order[k]];
-    for (const ValueId id : step.outputs) {
-      lifetimes[index[id]].first = k + 1;
-      use(id, k + 1);
-    }
-    for (const ValueId id : step.inputs) use(id, k + 1);
-  }
-  for (const Port& port : outputs_) use(port.value, end);
-  for (const Replay& replay : replays_) use(replay.from, end);
-  arena_floats_ = std::max(arena_floats_, plan_arena(lifetimes));
-  for (std::size_t i = 0; i < roots.size(); ++i) values_[roots[i]].location = lifetimes[i].offset;
 }
 
 }  // namespace cn

@@ -16,7 +16,8 @@ struct ProfileEvent {
   enum class What { input, layer, output };
   What what;
   std::size_t index;       // of the port among inputs or outputs, or of the step
-  std::int64_t frame;      // -1: done once a sample
+  std::int64_t frame;      // the first of them; -1: done once a sample
+  std::size_t frames;      // done at once
   std::int64_t start;      // nanoseconds since the profile began
   std::int64_t duration;   // nanoseconds
   std::uint64_t bytes;     // tensors and state that it reads or writes, each once; no weights
@@ -31,13 +32,14 @@ class Profile {
   explicit Profile(std::size_t events) : began_(Clock::now()) { events_.reserve(events); }
 
   template <class Work>
-  void time(ProfileEvent::What what, std::size_t index, std::uint64_t bytes, Work&& work) {
+  void time(ProfileEvent::What what, std::size_t index, std::size_t frames, std::uint64_t bytes,
+            Work&& work) {
     const std::uint64_t barriers_before = barriers();
     const Clock::time_point start = Clock::now();
     std::forward<Work>(work)();
     const Clock::time_point end = Clock::now();
-    events_.push_back({what, index, frame_, nanoseconds(start - began_), nanoseconds(end - start),
-                       bytes, barriers() - barriers_before});
+    events_.push_back({what, index, frame_, frames, nanoseconds(start - began_),
+                       nanoseconds(end - start), bytes, barriers() - barriers_before});
   }
 
   // Of the events to come; -1 for none.

@@ -9,12 +9,12 @@ namespace {
 
 // Does the work, on record where there is a profile. `bytes()` is asked only then.
 template <class Bytes, class Work>
-void timed(Profile* profile, ProfileEvent::What what, std::size_t index, const Bytes& bytes,
-           Work&& work) {
+void timed(Profile* profile, ProfileEvent::What what, std::size_t index, std::size_t frames,
+           const Bytes& bytes, Work&& work) {
   if (profile == nullptr) {
     work();
   } else {
-    profile->time(what, index, bytes(), work);
+    profile->time(what, index, frames, bytes(), work);
   }
 }
 
@@ -26,12 +26,15 @@ Stream::Stream(std::shared_ptr<const Network> network, int threads)
       arena_(network_->arena_floats()),
       singles_(network_->single_floats()),
       states_(network_->steps().size()),
-      records_(network_->replays().size()) {
+      progress_(network_->loops().size()) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const Layer& layer = *network_->steps()[i].layer;
     states_[i].data = Buffer(layer.state_floats());
     exec_.scratch_stride =
         std::max(exec_.scratch_stride, round_up(layer.scratch_floats(), kAlignedFloats));
+  }
+  for (const Feed& feed : network_->feeds()) {
+    queues_.emplace_back(element_count(network_->value(feed.from).shape));
   }
   scratch_ = Buffer(checked_mul(exec_.scratch_stride, static_cast<std::size_t>(threads)));
   exec_.scratch = scratch_.data();
@@ -47,13 +50,19 @@ float* Stream::at(ValueId id) {
   return const_cast<float*>(static_cast<const Stream*>(this)->at(id));
 }
 
+std::size_t Stream::step_of(ValueId id) const {
+  const Value& shown = network_->value(id);
+  return shown.sequence ? element_count(network_->value(shown.root).shape) : 0;
+}
+
 void Stream::begin(const std::vector<TensorView>& singles, bool keep) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     if (keep && network_->steps()[i].keeps_state) continue;
     std::fill_n(states_[i].data.data(), states_[i].data.size(), 0.0F);
     states_[i].frames = 0;
   }
-  for (auto& record : records_) record.clear();
+  for (FrameQueue& queue : queues_) queue.clear();
+  std::fill(progress_.begin(), progress_.end(), Progress{});
   frames_ = 0;
   finished_ = false;
   set_frame(-1);
@@ -65,12 +74,15 @@ void Stream::begin(const std::vector<TensorView>& singles, bool keep) {
       throw InputError("input '" + port.name + "': expected finite numbers, found NaN or infinity");
     }
   }
-  for (const std::size_t index : network_->start_steps()) run_step(index);
-  import_initial(network_->phases()[0]);
+  for (const std::size_t index : network_->start_steps()) run_step(index, 1);
+  for (std::size_t loop = 0; loop < progress_.size(); ++loop) {
+    if (network_->loops()[loop].after < 0) import_initial(static_cast<int>(loop));
+  }
 }
 
-void Stream::import_initial(const Phase& phase) {
-  for (const std::size_t index : phase.frame_steps) {
+// Called when all that the loop waits for has ended.
+void Stream::import_initial(int loop) {
+  for (const std::size_t index : network_->loops()[static_cast<std::size_t>(loop)].frame_steps) {
     const Step& step = network_->steps()[index];
     for (std::size_t part = 0; part < step.initial.size(); ++part) {
       step.layer->import_state(states_[index], part, at(step.initial[part]));
@@ -85,26 +97,33 @@ bool Stream::import_input(std::size_t input, const TensorView& from) {
     return element_count(port.shape) * (element + sizeof(float));
   };
   bool finite = false;
-  timed(profile_.get(), ProfileEvent::What::input, input, bytes,
+  timed(profile_.get(), ProfileEvent::What::input, input, 1, bytes,
         [&] { finite = import_tensor(exec_, port, from, at(port.value)); });
   return finite;
 }
 
-void Stream::run_step(std::size_t index) {
+void Stream::run_step(std::size_t index, std::size_t ticks) {
   const Step& step = network_->steps()[index];
-  in_.clear();
-  out_.clear();
-  for (const ValueId id : step.inputs) in_.push_back(at(id));
-  for (const ValueId id : step.outputs) out_.push_back(at(id));
+  const auto run = [&] {
+    if (ticks > 1 && step.layer->likes_batches()) {
+      const ValueId in = step.inputs[0], out = step.outputs[0];
+      step.layer->run_batch(exec_, ticks, at(in), step_of(in), at(out), step_of(out));
+      return;
+    }
+    for (std::size_t tick = 0; tick < ticks; ++tick) {
+      in_.clear();
+      out_.clear();
+      for (const ValueId id : step.inputs) in_.push_back(at(id) + tick * step_of(id));
+      for (const ValueId id : step.outputs) out_.push_back(at(id) + tick * step_of(id));
+      step.layer->run(exec_, in_.data(), out_.empty() ? nullptr : out_.data(), states_[index]);
+    }
+  };
   timed(
-      profile_.get(), ProfileEvent::What::layer, index,
-      [&] { return network_->bytes_touched(step); },
-      [&] {
-        step.layer->run(exec_, in_.data(), out_.empty() ? nullptr : out_.data(), states_[index]);
-      });
+      profile_.get(), ProfileEvent::What::layer, index, ticks,
+      [&] { return ticks * network_->bytes_touched(step); }, run);
 }
 
-void Stream::push(const std::vector<TensorView>& frame) {
+void Stream::push(const std::vector<TensorView>& frame, Targets& to, bool more) {
   if (finished_) throw InputError("stream: expected begin() after finish(), found a frame");
   set_frame(static_cast<std::int64_t>(frames_));
   std::size_t next = 0;
@@ -116,79 +135,153 @@ void Stream::push(const std::vector<TensorView>& frame) {
                        ": expected finite numbers, found NaN or infinity");
     }
   }
-  for (const std::size_t index : network_->phases()[0].frame_steps) run_step(index);
-  record(0);
+  tick(0, 1, to);
   ++frames_;
-}
-
-// Keeps the frames of this phase that a later one will play: what is kept grows with the frames,
-// and is all that takes memory from the heap after the first one.
-void Stream::record(int phase) {
-  for (std::size_t i = 0; i < records_.size(); ++i) {
-    const ValueId from = network_->replays()[i].from;
-    const Value& recorded = network_->value(from);
-    if (recorded.phase != phase) continue;
-    const float* data = at(from);
-    records_[i].insert(records_[i].end(), data, data + element_count(recorded.shape));
+  for (std::size_t loop = 1; loop < progress_.size(); ++loop) {
+    run_ready(static_cast<int>(loop), more, to);
   }
 }
 
-void Stream::play(const Phase& phase, std::size_t frame) {
-  for (const std::size_t i : phase.replays) {
-    const Replay& replay = network_->replays()[i];
-    const std::size_t floats = element_count(network_->value(replay.to).shape);
-    const std::size_t which = replay.reversed ? frames_ - 1 - frame : frame;
-    std::copy_n(records_[i].data() + which * floats, floats, at(replay.to));
+// Ticks of a loop that what feeds it allows so far.
+std::int64_t Stream::ready(const Loop& loop, std::int64_t done) const {
+  if (loop.after >= 0 && !progress_[static_cast<std::size_t>(loop.after)].ended) return 0;
+  std::int64_t count = -1;
+  for (const std::size_t number : loop.feeds) {
+    const Feed& feed = network_->feeds()[number];
+    const Value& source = network_->value(feed.from);
+    const Progress known =
+        source.loop < 0 ? Progress{0, true} : progress_[static_cast<std::size_t>(source.loop)];
+    const std::int64_t ticks = feed.ticks(known.ticks, known.ended);
+    count = count < 0 ? ticks : std::min(count, ticks);
+  }
+  return count - done;
+}
+
+void Stream::run_ready(int number, bool wait_for_batch, Targets& to) {
+  const Loop& loop = network_->loops()[static_cast<std::size_t>(number)];
+  const auto batch = static_cast<std::int64_t>(loop.batch);
+  const std::int64_t least = wait_for_batch ? batch : 1;
+  for (std::int64_t count = ready(loop, progress_[static_cast<std::size_t>(number)].ticks);
+       count >= least;) {
+    const std::int64_t ticks = std::min(count, batch);
+    tick(number, static_cast<std::size_t>(ticks), to);
+    count -= ticks;
   }
 }
 
-void Stream::end_phase(const Phase& phase) {
-  for (const std::size_t index : phase.frame_steps) {
-    const Step& step = network_->steps()[index];
-    for (std::size_t part = 0; part < step.final.size(); ++part) {
-      step.layer->export_state(states_[index], part, at(step.final[part]));
+// The frame of a feed for a tick.
+void Stream::take(const Feed& feed, std::int64_t tick, float* to) const {
+  const std::size_t floats = element_count(network_->value(feed.from).shape);
+  const FrameQueue& queue = queues_[static_cast<std::size_t>(&feed - network_->feeds().data())];
+  const auto copy = [&](std::int64_t frame, float* target, float otherwise) {
+    if (frame < 0 || frame >= static_cast<std::int64_t>(queue.end())) {
+      std::fill_n(target, floats, otherwise);
+    } else {
+      std::copy_n(queue.at(static_cast<std::size_t>(frame)), floats, target);
+    }
+  };
+  switch (feed.kind) {
+    case Feed::Kind::window:
+      for (std::int64_t i = 0; i < feed.window.size; ++i) {
+        copy(tick * feed.window.stride + i * feed.window.dilation - feed.window.before,
+             to + static_cast<std::size_t>(i) * floats, feed.window.fill);
+      }
+      break;
+    case Feed::Kind::repeat:
+      copy(feed.zeros && tick % feed.times != 0 ? -1 : tick / feed.times, to, 0.0F);
+      break;
+    case Feed::Kind::reversed:
+      copy(static_cast<std::int64_t>(queue.end()) - 1 - tick, to, 0.0F);
+      break;
+    case Feed::Kind::slices: {
+      const std::size_t slice = floats / static_cast<std::size_t>(feed.times);
+      std::copy_n(at(feed.from) + static_cast<std::size_t>(tick) * slice, slice, to);
+      break;
     }
   }
-  for (const std::size_t index : phase.end_steps) run_step(index);
 }
 
-void Stream::copy_output(std::size_t output, float* to) const {
-  const Port& port = network_->outputs().at(output);
+// Runs the next ticks of a loop; at most its batch.
+void Stream::tick(int number, std::size_t ticks, Targets& to) {
+  const Loop& loop = network_->loops()[static_cast<std::size_t>(number)];
+  Progress& progress = progress_[static_cast<std::size_t>(number)];
+  if (number > 0) set_frame(progress.ticks);
+  for (const std::size_t i : loop.feeds) {
+    const Feed& feed = network_->feeds()[i];
+    for (std::size_t k = 0; k < ticks; ++k) {
+      take(feed, progress.ticks + static_cast<std::int64_t>(k), at(feed.to) + k * step_of(feed.to));
+    }
+    const std::int64_t next = progress.ticks + static_cast<std::int64_t>(ticks);
+    queues_[i].drop_before(static_cast<std::size_t>(feed.oldest(next)));
+  }
+  for (const std::size_t index : loop.frame_steps) run_step(index, ticks);
+  for (std::size_t k = 0; k < ticks; ++k) {
+    for (const std::size_t i : loop.fed) {
+      const ValueId from = network_->feeds()[i].from;
+      queues_[i].push(at(from) + k * step_of(from));
+      const int reader = network_->value(network_->feeds()[i].to).loop;
+      const std::int64_t done = progress_[static_cast<std::size_t>(reader)].ticks;
+      queues_[i].drop_before(static_cast<std::size_t>(network_->feeds()[i].oldest(done)));
+    }
+    for (std::size_t i = 0; i < network_->outputs().size(); ++i) {
+      const Value& shown = network_->value(network_->outputs()[i].value);
+      if (shown.sequence && shown.loop == number) write_output(i, k, to);
+    }
+  }
+  progress.ticks += static_cast<std::int64_t>(ticks);
+}
+
+void Stream::write_output(std::size_t output, std::size_t tick, Targets& to) {
+  const Port& port = network_->outputs()[output];
+  const float* from = at(port.value) + tick * step_of(port.value);
   timed(
-      profile_.get(), ProfileEvent::What::output, output,
+      profile_.get(), ProfileEvent::What::output, output, 1,
       [&] { return element_count(port.shape) * 2 * sizeof(float); },
-      [&] { export_tensor(exec_, port, at(port.value), to); });
+      [&] { export_tensor(exec_, port, from, to.at(output)); });
+  to[output] += element_count(port.shape);
 }
 
-void Stream::finish(const std::vector<float*>& to) {
+// Runs a loop to its end; all loops before it have ended.
+void Stream::end(int number, Targets& to) {
+  const Loop& loop = network_->loops()[static_cast<std::size_t>(number)];
+  if (number > 0) {
+    if (loop.after >= 0) import_initial(number);
+    run_ready(number, false, to);
+  }
+  progress_[static_cast<std::size_t>(number)].ended = true;
+  for (const std::size_t i : loop.feeds) queues_[i].clear();
+  set_frame(-1);
+  for (const std::size_t index : loop.frame_steps) {
+    const Step& step = network_->steps()[index];
+    for (std::size_t part = 0; part < step.final.size(); ++part) {
+      step.layer->export_final(states_[index], part, at(step.final[part]));
+    }
+  }
+  for (const std::size_t index : loop.end_steps) run_step(index, 1);
+}
+
+void Stream::finish(Targets& to) {
   if (finished_ || frames_ == 0) {
     throw InputError("stream: expected at least one frame before finish(), found none");
   }
+  network_->ticks(frames_, true);  // throws when the sequence cannot end here
   finished_ = true;
-  const std::vector<Port>& outputs = network_->outputs();
-  for (std::size_t p = 0; p < network_->phases().size(); ++p) {
-    const Phase& phase = network_->phases()[p];
-    if (p > 0) {
-      import_initial(phase);
-      for (std::size_t frame = 0; frame < frames_; ++frame) {
-        set_frame(static_cast<std::int64_t>(frame));
-        play(phase, frame);
-        for (const std::size_t index : phase.frame_steps) run_step(index);
-        record(static_cast<int>(p));
-        for (std::size_t i = 0; i < outputs.size(); ++i) {
-          const Value& shown = network_->value(outputs[i].value);
-          if (!shown.sequence || shown.phase != static_cast<int>(p)) continue;
-          copy_output(i, to[i] + frame * element_count(shown.shape));
-        }
-      }
-    }
-    set_frame(-1);
-    end_phase(phase);
+  for (std::size_t loop = 0; loop < progress_.size(); ++loop) end(static_cast<int>(loop), to);
+  for (std::size_t i = 0; i < network_->outputs().size(); ++i) {
+    if (!network_->value(network_->outputs()[i].value).sequence) write_output(i, 0, to);
   }
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (!network_->value(outputs[i].value).sequence) copy_output(i, to[i]);
+}
+
+std::vector<std::size_t> Stream::counts(std::size_t frames, bool ended) const {
+  const std::vector<std::int64_t> ticks = network_->ticks(frames, ended);
+  std::vector<std::size_t> counts;
+  for (const Port& port : network_->outputs()) {
+    const Value& shown = network_->value(port.value);
+    const std::int64_t single = ended ? 1 : 0;
+    counts.push_back(static_cast<std::size_t>(
+        shown.sequence ? ticks[static_cast<std::size_t>(shown.loop)] : single));
   }
-  for (auto& record : records_) std::vector<float>().swap(record);
+  return counts;
 }
 
 void Stream::start_profile(std::size_t frames) {
@@ -200,90 +293,6 @@ void Stream::start_profile(std::size_t frames) {
 
 void Stream::set_frame(std::int64_t frame) {
   if (profile_) profile_->set_frame(frame);
-}
-
-std::unique_ptr<Stream> Stream::clone() const {
-  auto copy = std::make_unique<Stream>(network_, exec_.threads);
-  copy->singles_ = singles_.clone();
-  for (std::size_t i = 0; i < states_.size(); ++i) {
-    copy->states_[i] = {states_[i].data.clone(), states_[i].frames, {}};
-  }
-  copy->records_ = records_;
-  copy->frames_ = frames_;
-  copy->finished_ = finished_;
-  return copy;
-}
-
-namespace {
-
-// Calls visit(step) or visit_record(replay) for every part of the state, in a fixed order.
-template <class VisitStep, class VisitRecord>
-void for_each_part(const Network& network, VisitStep visit_step, VisitRecord visit_record) {
-  for (std::size_t i = 0; i < network.steps().size(); ++i) {
-    const std::size_t parts = network.steps()[i].layer->state_parts().size();
-    for (std::size_t part = 0; part < parts; ++part) visit_step(i, part);
-  }
-  for (std::size_t i = 0; i < network.replays().size(); ++i) visit_record(i);
-}
-
-}  // namespace
-
-std::vector<Stream::Part> Stream::state_parts(std::size_t frames) const {
-  std::vector<Part> parts;
-  for_each_part(
-      *network_,
-      [&](std::size_t i, std::size_t part) {
-        const Step& step = network_->steps()[i];
-        const StatePart named = step.layer->state_parts()[part];
-        parts.push_back({step.name + "/" + named.name, named.shape});
-      },
-      [&](std::size_t i) {
-        const Replay& replay = network_->replays()[i];
-        const Value& recorded = network_->value(replay.from);
-        // Records of phase 0 grow with the frames; those of later phases are empty until then.
-        Shape shape = recorded.shape;
-        shape.insert(shape.begin(), recorded.phase == 0 ? frames : 0);
-        parts.push_back({replay.name + "/frames" + std::to_string(i), shape});
-      });
-  return parts;
-}
-
-void Stream::export_state(std::size_t wanted, float* to) const {
-  std::size_t next = 0;
-  for_each_part(
-      *network_,
-      [&](std::size_t i, std::size_t part) {
-        if (next++ == wanted) network_->steps()[i].layer->export_state(states_[i], part, to);
-      },
-      [&](std::size_t i) {
-        const Value& recorded = network_->value(network_->replays()[i].from);
-        if (next++ == wanted && recorded.phase == 0) {
-          std::copy(records_[i].begin(), records_[i].end(), to);
-        }
-      });
-}
-
-void Stream::import_state(std::size_t frames, const std::vector<const float*>& from) {
-  std::size_t next = 0;
-  for_each_part(
-      *network_,
-      [&](std::size_t i, std::size_t part) {
-        network_->steps()[i].layer->import_state(states_[i], part, from.at(next++));
-      },
-      [&](std::size_t i) {
-        const Value& recorded = network_->value(network_->replays()[i].from);
-        const std::size_t count = recorded.phase == 0 ? frames : 0;
-        const float* data = from.at(next++);
-        records_[i].assign(data, data + count * element_count(recorded.shape));
-      });
-  frames_ = frames;
-  finished_ = false;
-}
-
-std::size_t Stream::state_bytes() const {
-  std::size_t floats = 0;
-  for (const State& state : states_) floats += state.data.size();
-  return floats * sizeof(float);
 }
 
 }  // namespace cn

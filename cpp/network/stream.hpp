@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "network/frame_queue.hpp"
 #include "network/network.hpp"
 #include "network/profile.hpp"
 #include "network/tensor_io.hpp"
@@ -23,16 +24,21 @@ class Stream {
   // begin again then.
   void begin(const std::vector<TensorView>& singles, bool keep);
 
-  // Runs one frame; `frame` holds one tensor for each input that is a sequence. Throws
-  // InputError, and leaves the stream as it was, when a number is not finite.
-  void push(const std::vector<TensorView>& frame);
+  // Where each output goes: its frames one after another, behind those that are there already.
+  using Targets = std::vector<float*>;
 
-  // Copies an output of phase 0, for the frame pushed last.
-  void copy_output(std::size_t output, float* to) const;
+  // Runs one frame; `frame` holds one tensor for each input that is a sequence. Writes the frames
+  // that outputs have then: as many as counts() grows by. With `more` what runs in batches may wait
+  // for the frames that follow. Throws InputError, and leaves the stream as it was, when a number
+  // is not finite.
+  void push(const std::vector<TensorView>& frame, Targets& to, bool more = false);
 
-  // Ends the sequence and writes all other outputs: `to[i]` takes the single, or all frames()
-  // frames, of output i, and may be null for those of phase 0.
-  void finish(const std::vector<float*>& to);
+  // Ends the sequence and writes what is left of each output: the frames, or the single.
+  void finish(Targets& to);
+
+  // Frames of each output after `frames` frames, all of them when `ended`; 0 and 1 for a single.
+  // Throws InputError when a sequence of so many frames cannot end.
+  std::vector<std::size_t> counts(std::size_t frames, bool ended) const;
 
   // Frames pushed since begin().
   std::size_t frames() const { return frames_; }
@@ -59,22 +65,34 @@ class Stream {
   const Network& network() const { return *network_; }
 
  private:
+  struct Progress {
+    std::int64_t ticks = 0;
+    bool ended = false;
+  };
+
   float* at(ValueId id);
   const float* at(ValueId id) const;
+  // From one tick of a batch to the next, in floats.
+  std::size_t step_of(ValueId id) const;
   bool import_input(std::size_t input, const TensorView& from);
-  void run_step(std::size_t index);
+  void import_initial(int loop);
+  void run_step(std::size_t index, std::size_t ticks);
+  void write_output(std::size_t output, std::size_t tick, Targets& to);
   void set_frame(std::int64_t frame);
-  void import_initial(const Phase& phase);
-  void end_phase(const Phase& phase);
-  void record(int phase);
-  void play(const Phase& phase, std::size_t frame);
+
+  std::int64_t ready(const Loop& loop, std::int64_t done) const;
+  void take(const Feed& feed, std::int64_t tick, float* to) const;
+  void tick(int loop, std::size_t ticks, Targets& to);
+  void run_ready(int loop, bool wait_for_batch, Targets& to);
+  void end(int loop, Targets& to);
 
   std::shared_ptr<const Network> network_;
   Exec exec_;
   Buffer arena_, singles_, scratch_;
-  std::vector<State> states_;                // of each step
-  std::vector<std::vector<float>> records_;  // of each replay: its frames so far
-  std::vector<const float*> in_;             // pointers for run_step, kept to spare the heap
+  std::vector<State> states_;       // of each step
+  std::vector<FrameQueue> queues_;  // of each feed
+  std::vector<Progress> progress_;  // of each loop
+  std::vector<const float*> in_;    // pointers for run_step, kept to spare the heap
   std::vector<float*> out_;
   std::size_t frames_ = 0;
   bool finished_ = false;

@@ -124,6 +124,7 @@ void check_frames(const std::shared_ptr<const Network>& network, int threads,
                   const TensorView& frame) {
   Stream stream(network, threads);
   std::vector<std::vector<float>> outputs;
+  Stream::Targets targets(network->outputs().size());
   for (const Port& port : network->outputs()) outputs.emplace_back(element_count(port.shape));
   const std::vector<TensorView> views{frame};
   const std::uint64_t barriers_before = barriers();
@@ -132,12 +133,12 @@ void check_frames(const std::shared_ptr<const Network>& network, int threads,
     stream.begin({}, false);
     std::size_t before = allocations;
     for (int t = 0; t < kFrames; ++t) {
-      stream.push(views);
-      for (std::size_t i = 0; i < outputs.size(); ++i) stream.copy_output(i, outputs[i].data());
+      for (std::size_t i = 0; i < outputs.size(); ++i) targets[i] = outputs[i].data();
+      stream.push(views, targets);
       if (t == 0 && sequence == 0) before = allocations;
     }
     CN_CHECK(allocations == before);
-    stream.finish({nullptr, nullptr});
+    stream.finish(targets);
   }
   CN_CHECK((barriers() > barriers_before) == (threads > 1 && has_threads()));
 }

@@ -1,4 +1,4 @@
-// Streams: many at once over one network, clones, saved states, phases after the first.
+// Streams: many at once over one network, clones, saved states, loops after the first.
 #include <memory>
 #include <thread>
 
@@ -38,7 +38,7 @@ ValueId add(Network& network, const std::string& name, ValueId x, std::size_t ch
   return network.add_layer(std::move(layer)).outputs[0];
 }
 
-// Forward, then the result backward: a network of two phases with an output in each.
+// Forward, then the result backward: a network of two loops with an output in each.
 std::shared_ptr<const Network> make_network() {
   auto network = std::make_shared<Network>(select_kernels(""));
   const ValueId x = network->add_input("x", {kRows, kCols, kChannels}, {2, 0, 1}, true);
@@ -55,16 +55,20 @@ std::vector<float> frame(unsigned t) { return random_floats(kRows * kCols * kCha
 
 void push(Stream& stream, unsigned t) {
   const std::vector<float> data = frame(t);
+  std::vector<float> shown(kFilters * kRows * kCols);
+  Stream::Targets targets{shown.data(), nullptr};
   constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
   stream.push({{data.data(),
                 DType::float32,
                 {static_cast<std::ptrdiff_t>(kCols * kChannels) * kFloat,
-                 static_cast<std::ptrdiff_t>(kChannels) * kFloat, kFloat}}});
+                 static_cast<std::ptrdiff_t>(kChannels) * kFloat, kFloat}}},
+              targets);
 }
 
 std::vector<float> finish(Stream& stream) {
   std::vector<float> late(kFrames * kFilters * kRows * kCols);
-  stream.finish({nullptr, late.data()});
+  Stream::Targets targets{nullptr, late.data()};
+  stream.finish(targets);
   return late;
 }
 
@@ -155,12 +159,12 @@ void check_profile() {
   for (unsigned t = 0; t < kFrames; ++t) push(stream, t);
   finish(stream);
   const std::vector<ProfileEvent>& events = stream.profile()->events();
-  // A frame: an input and the forward layer; later the backward layer and its output.
-  CN_CHECK(events.size() == 4 * kFrames);
+  // A frame: an input, the forward layer and its output; later the backward layer and its output.
+  CN_CHECK(events.size() == 5 * kFrames);
   CN_CHECK(events.data() == memory);
   CN_CHECK(stream.clone()->profile() == nullptr);
   for (std::size_t i = 0; i < events.size(); ++i) {
-    const std::size_t frame = i / 2 % kFrames;
+    const std::size_t frame = i < 3 * kFrames ? i / 3 : (i - 3 * kFrames) / 2;
     CN_CHECK(events[i].frame == static_cast<std::int64_t>(frame));
     CN_CHECK(events[i].barriers == 0 && events[i].duration >= 0);
     CN_CHECK(i == 0 || events[i].start >= events[i - 1].start + events[i - 1].duration);

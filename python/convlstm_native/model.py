@@ -17,7 +17,7 @@ from convlstm_native.errors import InputError, UnsupportedModelError
 from convlstm_native.lowering import lower
 from convlstm_native.profile import Profile, join
 from convlstm_native.rewrites import optimize as rewrite
-from convlstm_native.spec import NetworkSpec
+from convlstm_native.spec import NetworkSpec, Value
 from convlstm_native.stream import Outputs, Stream
 from convlstm_native.summary import Summary, summarize
 from convlstm_native.threads import chosen_threads
@@ -118,20 +118,15 @@ class Model:
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """Name, shape and type of every input."""
-        return tuple(
-            TensorInfo(i.name, (None, None, *i.shape) if i.sequence else (None, *i.shape))
-            for i in self._spec.inputs
-        )
+        return tuple(TensorInfo(i.name, _with_lead(i.value)) for i in self._spec.inputs)
 
     @property
     def outputs(self) -> tuple[TensorInfo, ...]:
         """Name, shape and type of every output, in the order of the results."""
-        infos = []
-        for output in self._spec.outputs:
-            value = self._values[output.value]
-            free = (None, None) if value.sequence else (None,)
-            infos.append(TensorInfo(output.name, (*free, *value.shape)))
-        return tuple(infos)
+        return tuple(
+            TensorInfo(output.name, _with_lead(self._values[output.value]))
+            for output in self._spec.outputs
+        )
 
     @property
     def isa(self) -> str:
@@ -219,7 +214,12 @@ class Model:
     def summary(self) -> Summary:
         """Layers, shapes, parameters, work and memory of the network as it runs."""
         return summarize(
-            self._running, self._network.steps(), self._network.streams(), self.isa, self._threads
+            self._running,
+            self._network.steps(),
+            self._network.streams(),
+            self._network.look_ahead(),
+            self.isa,
+            self._threads,
         )
 
     def _sample(self, inputs: dict[str, Any], threads: int) -> tuple[Stream, Any]:
@@ -258,6 +258,11 @@ class Model:
         if size == 0:
             raise InputError("inputs: expected at least one sample, found none")
         return size
+
+
+def _with_lead(value: Value) -> tuple[int | None, ...]:
+    """A shape with its batch axis and, for a sequence, its time axis."""
+    return (None, value.length, *value.shape) if value.sequence else (None, *value.shape)
 
 
 def available_isas() -> tuple[str, ...]:

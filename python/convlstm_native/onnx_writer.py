@@ -21,6 +21,7 @@ from convlstm_native.readers.onnx_contract import (
     OPSET,
     SINGLE_OPERATORS,
     TIME,
+    TIME_DENOTATION,
     Metadata,
     attribute_holds,
     encode_function,
@@ -33,14 +34,17 @@ from convlstm_native.spec import (
     Activation,
     BatchNormalization,
     Dense,
+    Emit,
     Flatten,
     Function,
     Layer,
     MaxPooling,
     NetworkSpec,
     Node,
+    Repeat,
     Slice,
     Value,
+    Window,
     describe,
 )
 
@@ -102,12 +106,12 @@ class _Writer:
 
     def model(self) -> onnx.ModelProto:
         """The finished model."""
-        spec = self._spec
+        spec, times = self._spec, self._times()
         graph = helper.make_graph(
             self._nodes,
             spec.name or "network",
-            [_tensor_info(i.name, i.value) for i in spec.inputs],
-            [_tensor_info(o.name, self._values[o.value]) for o in spec.outputs],
+            [_tensor_info(i.name, i.value, TIME) for i in spec.inputs],
+            [_tensor_info(o.name, self._values[o.value], times[o.value]) for o in spec.outputs],
             self._weights,
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
@@ -127,6 +131,16 @@ class _Writer:
         )
         helper.set_model_props(model, metadata.to_props())
         return model
+
+    def _times(self) -> dict[str, str]:
+        """The name of the time axis of every value: another one behind a change of the frame rate."""
+        times = {i.name: TIME for i in self._spec.inputs}
+        for node in self._spec.nodes:
+            sequences = [name for name in node.inputs if self._values[name].sequence]
+            changes = isinstance(node.layer, (Emit, Repeat, Window)) or not sequences
+            time = f"{TIME} of {node.name}" if changes else times[sequences[0]]
+            times |= dict.fromkeys(node.outputs, time)
+        return times
 
     def call(self, node: Node, layer: Layer) -> None:
         """A layer as a call of its function."""
@@ -283,9 +297,12 @@ class _Writer:
         return name
 
 
-def _tensor_info(name: str, value: Value) -> onnx.ValueInfoProto:
-    free = [BATCH, value.length or TIME] if value.sequence else [BATCH]
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*free, *value.shape])
+def _tensor_info(name: str, value: Value, time: str) -> onnx.ValueInfoProto:
+    """A tensor at the edge of the graph; ``time`` names the number of frames where it is open."""
+    free = [BATCH, value.length or time] if value.sequence else [BATCH]
+    dims = [*free, *value.shape]
+    marks = ["" if i != 1 or not value.sequence else TIME_DENOTATION for i in range(len(dims))]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims, shape_denotation=marks)
 
 
 # Layers that are standard operators; all others are calls.

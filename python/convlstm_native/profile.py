@@ -17,13 +17,14 @@ _WEIGHT_BYTES = 4
 
 @dataclass(frozen=True)
 class ProfileRecord:
-    """One piece of work: a layer in one frame, or a tensor on its way in or out.
+    """One piece of work: a layer in a frame, or a tensor on its way in or out.
 
     ``kind`` is the type of the layer, ``"input"`` or ``"output"``. ``frame`` counts from 0, None for what
-    is done once a sample. ``start_us`` and ``duration_us`` are microseconds, the start since the profile
-    began. ``gflop`` is direct work, a multiply-add counted as two, whatever the kernel saves. ``bytes`` are
-    weights (as the file holds them), state, input and output, each counted once: the least that had to
-    move. ``barriers``: how often it ran on several threads and waited for all of them.
+    is done once a sample; a layer with many weights may do several frames at once, of which it is the
+    first. ``start_us`` and ``duration_us`` are microseconds, the start since the profile began. ``gflop``
+    is direct work, a multiply-add counted as two, whatever the kernel saves. ``bytes`` are weights (as the
+    file holds them), state, input and output, each counted once: the least that had to move.
+    ``barriers``: how often it ran on several threads and waited for all of them.
     """
 
     name: str
@@ -183,7 +184,7 @@ def join(
                 frame=event.frame,
                 start_us=event.start_us,
                 duration_us=event.duration_us,
-                gflop=known.gflop,
+                gflop=known.gflop * event.frames,
                 bytes=event.bytes + known.weight_bytes,
                 barriers=event.barriers,
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,9 @@ class Stream:
         self._threads = threads
         self._core = _core.Stream(network, threads)
         self._names = [output.name for output in spec.outputs]
-        self._live = self._core.live_outputs()
+        self._in_step = self._core.in_step()
         values = spec.values()
-        self._shapes = {output.name: values[output.value].shape for output in spec.outputs}
+        self._values = [values[output.value] for output in spec.outputs]
         self._singles: list[tensors.Tensor] = []
         self._ended = False
         self.reset(singles)
@@ -90,39 +91,44 @@ class Stream:
         """Runs one frame and returns what it gives, by output name; None when nothing does yet.
 
         ``frame``: array of the frame's shape, float32, float16, float64 or uint8; a dict of them for a
-        model with several sequence inputs. After :meth:`flush` a new sequence begins, in which only
-        stateful layers remember the old one.
+        model with several sequence inputs. An output that looks ahead in time gives frame ``t`` when the
+        frames that it looks at are there, the last ones with :meth:`flush`; one of another frame rate gives
+        (k, *shape), the ``k`` frames that have come. After :meth:`flush` a new sequence begins, in which
+        only stateful layers remember the old one.
 
         Raises :class:`InputError`, and leaves the stream as it was, for another shape or type, NaN and
-        infinity.
+        infinity, and for more frames than the model takes.
         """
         given = tensors.one_frame(self._spec, frame)
         if self._ended:
             for array in given:  # a refused frame must not begin a new sequence
                 tensors.check_finite(array, "frame")
             self._begin(keep=True)
-        to = self._new_arrays(1)
+        self._check_length(self.frames + 1, whole=False)
+        to = self._new_arrays(self.frames, self.frames + 1)
         self._core.push(given, to)
-        if not self._live:
-            return None
-        return {self._names[i]: array[0] for i, array in zip(self._live, to, strict=True)}
+        news = zip(self._names, to, self._in_step, strict=True)
+        return {
+            name: array[0] if in_step else array for name, array, in_step in news if len(array)
+        } or None
 
     def flush(self) -> Outputs | None:
-        """Ends the sequence and returns the outputs that needed all of it; None when there are none.
+        """Ends the sequence and returns what was left of the outputs; None when that is nothing.
 
         Outputs of single tensors have their shape, sequences (T, *shape). Raises :class:`InputError`
-        when no frame was pushed.
+        when no frame was pushed, or too few.
         """
         if self._ended or not self.frames:
             raise InputError("stream: expected at least one frame, found none")
-        finished = self._core.finish()
+        self._check_length(self.frames, whole=True)
+        to = self._new_arrays(self.frames, None)
+        self._core.finish(to)
         self._ended = True
-        late = {
-            name: array
-            for name, array in zip(self._names, finished, strict=True)
-            if array is not None
-        }
-        return late or None
+        return {
+            name: array if value.sequence else array[0]
+            for name, array, value in zip(self._names, to, self._values, strict=True)
+            if len(array)
+        } or None
 
     def predict(self, given: tensors.Frames) -> Outputs:
         """Runs a whole sequence: :meth:`push` for every frame, then :meth:`flush`.
@@ -140,14 +146,22 @@ class Stream:
             self._begin(keep=True)
         if whole is None:
             return self._predict_iterable(given, check)
-        outputs = self._new_arrays(len(whole[0]))
-        done = 0
+        frames = len(whole[0])
+        self._check_length(frames, whole=True)
+        outputs = self._new_arrays(0, None, frames)
+        done, counts = 0, self._core.counts(0, False)
         for parts in tensors.chunks(whole):
             check()
-            end = done + len(parts[0])
-            self._core.push(parts, [output[done:end] for output in outputs])
-            done = end
-        return self._join(dict(zip(self._live, outputs, strict=True)))
+            done += len(parts[0])
+            before, counts = counts, self._core.counts(done, False)
+            ranges = zip(outputs, before, counts, strict=True)
+            self._core.push(parts, [output[a:b] for output, a, b in ranges])
+        self._core.finish([output[a:] for output, a in zip(outputs, counts, strict=True)])
+        self._ended = True
+        return {
+            name: output if value.sequence else output[0]
+            for name, output, value in zip(self._names, outputs, self._values, strict=True)
+        }
 
     def profiled(self, given: tensors.Frames) -> list[_core.ProfileEvent]:
         """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
@@ -206,9 +220,28 @@ class Stream:
         self._core.begin(self._singles, keep)
         self._ended = False
 
-    def _new_arrays(self, count: int) -> list[NDArray[np.float32]]:
-        shapes = [self._shapes[self._names[i]] for i in self._live]
-        return [np.empty((count, *shape), np.float32) for shape in shapes]
+    def _new_arrays(
+        self, start: int, end: int | None, frames: int | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Arrays for what each output gives from frame ``start`` of the input to ``end``.
+
+        None stands for the end of the sequence, of ``frames`` frames or those pushed so far.
+        """
+        before = self._core.counts(start, False)
+        if end is None:
+            after = self._core.counts(self.frames if frames is None else frames, True)
+        else:
+            after = self._core.counts(end, False)
+        return [
+            np.empty((b - a, *value.shape), np.float32)
+            for a, b, value in zip(before, after, self._values, strict=True)
+        ]
+
+    def _check_length(self, frames: int, whole: bool) -> None:
+        """Raises :class:`InputError` when a sequence has more frames than it must, or fewer."""
+        for i in self._spec.inputs:
+            if i.length is not None and (frames > i.length or (whole and frames < i.length)):
+                raise InputError(f"input {i.name!r}: expected {i.length} frames, found {frames}")
 
     def _arrays(self, given: Any) -> list[tensors.Tensor] | None:
         """The sequence inputs as arrays (T, *shape), or None for an iterable of frames."""
@@ -239,19 +272,32 @@ class Stream:
         if not isinstance(given, Iterable):
             found = type(given).__name__
             raise InputError(f"frames: expected an array or an iterable, found {found}")
-        rows: list[Outputs] = []
-        for frame in given:
+        parts: list[Outputs] = []
+        for frames in _runs(given, self._core.batch):
             check()
-            row = self.push(frame)
-            if row is not None:
-                rows.append(row)
-        live = {i: np.stack([row[self._names[i]] for row in rows]) for i in self._live if rows}
-        return self._join(live)
+            parts.append(self._push_run(frames))
+        parts.append(self.flush() or {})
+        return {
+            name: np.concatenate([part[name] for part in parts if name in part])
+            if value.sequence
+            else parts[-1][name]
+            for name, value in zip(self._names, self._values, strict=True)
+        }
 
-    def _join(self, live: dict[int, NDArray[np.float32]]) -> Outputs:
-        """All outputs in the model's order."""
-        late = self.flush() or {}
-        return {name: live[i] if i in live else late[name] for i, name in enumerate(self._names)}
+    def _push_run(self, frames: list[Any]) -> Outputs:
+        """:meth:`push` of several frames at once; all outputs as (k, *shape)."""
+        given = [tensors.one_frame(self._spec, frame) for frame in frames]
+        self._check_length(self.frames + len(given), whole=False)
+        to = self._new_arrays(self.frames, self.frames + len(given))
+        self._core.push([np.concatenate(arrays) for arrays in zip(*given, strict=True)], to)
+        return dict(zip(self._names, to, strict=True))
+
+
+def _runs(frames: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """``frames`` in lists of ``count``, the last one shorter."""
+    rest = iter(frames)
+    while run := list(itertools.islice(rest, count)):
+        yield run
 
 
 def _count(value: Any) -> int:

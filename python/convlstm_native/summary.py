@@ -31,7 +31,9 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The whole network. ``streams`` is False when some layer needs the whole sequence at once."""
+    """The whole network. ``streams`` is False when some layer needs the whole sequence at once; else
+    outputs follow the input at most ``look_ahead`` frames behind.
+    """
 
     layers: tuple[LayerSummary, ...]
     parameters: int
@@ -47,6 +49,7 @@ def summarize(
     spec: NetworkSpec,
     steps: Sequence[_core.Step],
     streams: bool,
+    look_ahead: int,
     isa: str,
     threads: int,
 ) -> Summary:
@@ -75,7 +78,7 @@ def summarize(
         parameters=sum(layer.parameters for layer in layers),
         flops=sum(layer.flops for layer in layers),
         state_bytes=sum(layer.state_bytes for layer in layers),
-        look_ahead=0,  # no layer so far looks at frames to come without needing all of them
+        look_ahead=look_ahead,
         streams=streams,
         isa=isa,
         threads=threads,

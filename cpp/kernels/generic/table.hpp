@@ -5,6 +5,7 @@
 #include "kernels/generic/combine.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
+#include "kernels/generic/dense.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
@@ -28,6 +29,7 @@ constexpr KernelTable make_table(const char* name) {
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
+  table.dense_block = dense_block<V>;
   table.norm_pool_row = norm_pool_row<V>;
   table.activate = activate<V>;
   table.combine = combine<V>;

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from convlstm_native import _core
 from convlstm_native.errors import UnsupportedModelError
-from convlstm_native.lowering import dense, merging, normalization, pooling, recurrent, shaping
+from convlstm_native.lowering import (
+    dense,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    shaping,
+    time,
+)
 from convlstm_native.lowering.base import Lowering, Table, Tensor, as_given, channels_first
 from convlstm_native.spec import NetworkSpec, describe
 
@@ -20,6 +28,7 @@ LOWER: Table = {
     **pooling.LOWER,
     **recurrent.LOWER,
     **shaping.LOWER,
+    **time.LOWER,
 }
 
 

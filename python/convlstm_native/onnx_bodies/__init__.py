@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import dense, merging, normalization, recurrent, shaping
+from convlstm_native.onnx_bodies import dense, merging, normalization, recurrent, shaping, time
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
@@ -19,6 +19,7 @@ BODIES: Table = {
     **normalization.BODIES,
     **recurrent.BODIES,
     **shaping.BODIES,
+    **time.BODIES,
 }
 
 

@@ -33,6 +33,8 @@ IR_VERSION = 8
 OLDEST_OPSET = 13
 
 BATCH, TIME = "N", "T"
+# How ONNX marks an axis that is time.
+TIME_DENOTATION = "DATA_TIME"
 
 ACTIVATION = "Activation"
 # The activation of a Dense layer is a node of its own; its name says whose it is.

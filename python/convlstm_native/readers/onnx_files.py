@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
-from convlstm_native.readers.onnx_contract import Metadata
+from convlstm_native.readers.onnx_contract import TIME_DENOTATION, Metadata
 from convlstm_native.readers.onnx_graph import Graph, describe, parse_onnx
 from convlstm_native.readers.onnx_layers import rule
 from convlstm_native.readers.onnx_matcher import (
@@ -56,7 +56,7 @@ def _read_inputs(matcher: Matcher, metadata: Metadata, problems: list[str]) -> t
             continue
         matcher.tensors[info.name] = Tensor(info.name, value, leads(value)[0])
         steps = metadata.preprocessing.get(info.name)
-        inputs.append(Input(info.name, value.shape, value.sequence, steps))
+        inputs.append(Input(info.name, value.shape, value.sequence, steps, value.length))
     return tuple(inputs)
 
 
@@ -67,7 +67,9 @@ def _input_value(info: onnx.ValueInfoProto) -> Value:
             f"expected a tensor of type {TensorProto.FLOAT} (float32), found {kind.elem_type}"
         )
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
-    sequence = len(dims) > 1 and dims[1] is None
+    # Time is open, or marked where the number of frames is fixed.
+    marked = len(dims) > 1 and kind.shape.dim[1].denotation == TIME_DENOTATION
+    sequence = len(dims) > 1 and (dims[1] is None or marked)
     shape = tuple(n for n in dims[2 if sequence else 1 :] if n is not None and n > 0)
     if not shape or len(shape) != len(dims) - (2 if sequence else 1):
         found = tuple("?" if n is None else n for n in dims)
@@ -78,7 +80,7 @@ def _input_value(info: onnx.ValueInfoProto) -> Value:
         raise UnsupportedModelError(
             f"expected at most {MOST_ELEMENTS} numbers a frame, found {shape}"
         )
-    return Value(shape, sequence)
+    return Value(shape, sequence, dims[1] if sequence else None)
 
 
 def _match_nodes(matcher: Matcher, problems: list[str]) -> None:

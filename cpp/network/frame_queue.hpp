@@ -1,0 +1,54 @@
+// Frames that wait for a loop to look at them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace cn {
+
+// The newest frames of a sequence, by their number in it. A ring: the memory grows only while
+// more frames wait than ever before.
+class FrameQueue {
+ public:
+  explicit FrameQueue(std::size_t floats = 0) : floats_(floats) {}
+
+  std::size_t begin() const { return begin_; }
+  std::size_t end() const { return end_; }
+  std::size_t size() const { return end_ - begin_; }
+  const float* at(std::size_t frame) const { return data_.data() + place(frame); }
+
+  void push(const float* frame) {
+    if (size() == capacity_) grow();
+    std::copy_n(frame, floats_, data_.data() + place(end_++));
+  }
+  void drop_before(std::size_t frame) { begin_ = std::max(begin_, std::min(frame, end_)); }
+
+  // Forgets all; the next frame is number `next`. Memory for a whole sequence is given back.
+  void clear(std::size_t next = 0) {
+    begin_ = end_ = next;
+    if (capacity_ > kKept) {
+      capacity_ = 0;
+      std::vector<float>().swap(data_);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kKept = 16;
+
+  std::size_t place(std::size_t frame) const { return frame % capacity_ * floats_; }
+  void grow() {
+    const std::size_t wanted = capacity_ == 0 ? 4 : 2 * capacity_;
+    std::vector<float> larger(wanted * floats_);
+    for (std::size_t frame = begin_; frame < end_; ++frame) {
+      std::copy_n(at(frame), floats_, larger.data() + frame % wanted * floats_);
+    }
+    data_.swap(larger);
+    capacity_ = wanted;
+  }
+
+  std::size_t floats_, capacity_ = 0, begin_ = 0, end_ = 0;
+  std::vector<float> data_;
+};
+
+}  // namespace cn
