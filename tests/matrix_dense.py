@@ -41,6 +41,9 @@ def behind_a_cell(id: str, kind: str, cell_format: str, **arguments: Any) -> Row
 
 
 ROWS: list[Row] = [
+    # Over time.
+    *(layer(f"Softmax {axis}", MAPS, "Softmax", axis=axis) for axis in (1, -4, [1, 2], [1, 4])),
+    *(layer(f"PReLU {shared}", MAPS, "PReLU", shared_axes=shared) for shared in (None, [2, 3])),
     *(
         layer(f"Dense {activation}", FRAMES, "Dense", units=7, activation=activation)
         for activation in ("linear", "relu", "tanh", "softmax")

@@ -48,6 +48,28 @@ def by_variance(axis: Any) -> Callable[..., Any]:
 
 FORMATS = ("channels_first", "channels_last")
 ROWS: list[Row] = [
+    # Over time.
+    *(
+        layer(f"BatchNormalization {axis}", MAPS, "BatchNormalization", axis=axis)
+        for axis in (1, -4)
+    ),
+    *(
+        layer(f"LayerNormalization {axis}", MAPS, "LayerNormalization", axis=axis)
+        for axis in (1, [1, 2], [1, 4], [1, 2, 3, 4])
+    ),
+    *(
+        layer(
+            f"GroupNormalization {groups} {axis}",
+            (5, 4, 6, 8),
+            "GroupNormalization",
+            groups=groups,
+            axis=axis,
+        )
+        for groups, axis in [(2, -1), (-1, -1), (5, 1), (2, 2)]
+    ),
+    layer("UnitNormalization 1", MAPS, "UnitNormalization", axis=1),
+    layer("Normalization 1", MAPS, "Normalization", axis=1),
+    layer("Normalization (1, 4)", MAPS, "Normalization", axis=(1, 4)),
     *(
         layer(f"BatchNormalization {axis}", MAPS, "BatchNormalization", axis=axis)
         for axis in (-1, 2, 3)

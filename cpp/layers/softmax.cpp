@@ -32,8 +32,7 @@ void Softmax::run(const Exec& exec, const float* const* in, float* const* out, S
 
 void Softmax::row(const float* x, float* y) const {
   const std::size_t count = frame_.axis;
-  float largest = x[0];
-  for (std::size_t i = 1; i < count; ++i) largest = std::max(largest, x[i]);
+  const float largest = largest_of(x, count);
   for (std::size_t i = 0; i < count; ++i) y[i] = exp_of_negative(x[i] - largest);
   const double sum = sum_of(count, [&](std::size_t i) { return y[i]; });
   if (logarithm_) {
@@ -50,7 +49,9 @@ void Softmax::columns(const float* x, float* y, std::size_t count) const {
   float largest[kColumns], sum[kColumns] = {};
   for (std::size_t i = 0; i < count; ++i) largest[i] = x[i];
   for (std::size_t a = 1; a < frame_.axis; ++a) {
-    for (std::size_t i = 0; i < count; ++i) largest[i] = std::max(largest[i], x[a * step + i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      largest[i] = x[a * step + i] > largest[i] ? x[a * step + i] : largest[i];
+    }
   }
   for (std::size_t a = 0; a < frame_.axis; ++a) {
     for (std::size_t i = 0; i < count; ++i) {

@@ -33,9 +33,23 @@ double sum_of(std::size_t count, Term term) {
   return total;
 }
 
-// exp(x) for x <= 0, within 2e-7 of it; 0 below -87, where float32 ends.
+// The largest of x[0], ..., x[count - 1].
+inline float largest_of(const float* x, std::size_t count) {
+  float lanes[kSumLanes];
+  std::fill_n(lanes, kSumLanes, x[0]);
+  std::size_t i = 0;
+  for (; i + kSumLanes <= count; i += kSumLanes) {
+    for (std::size_t k = 0; k < kSumLanes; ++k)
+      lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
+  }
+  for (; i < count; ++i) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+  return *std::max_element(lanes, lanes + kSumLanes);
+}
+
+// exp(x) for x <= 0, within 2e-7 of it; below -87, where float32 ends, exp(-87). No branch, so that
+// a loop of it becomes one of vectors.
 inline float exp_of_negative(float x) {
-  const float bounded = std::max(x, -87.0F);
+  const float bounded = x > -87.0F ? x : -87.0F;
   // x = n log 2 + r, |r| <= log(2) / 2: the magic number leaves n in the last bits.
   constexpr float kMagic = 12582912.0F;  // 1.5 * 2^23
   const float magic = bounded * 1.44269504F + kMagic;
@@ -57,7 +71,7 @@ inline float exp_of_negative(float x) {
       static_cast<std::int32_t>(static_cast<std::uint32_t>(bits) << 23) + 0x3f800000;
   float scale;
   std::memcpy(&scale, &power, sizeof scale);
-  return x < -87.0F ? 0.0F : p * scale;
+  return p * scale;
 }
 
 }  // namespace cn

@@ -12,7 +12,7 @@ from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, s
 from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.readers.keras_layers.operations import TAKE_NUMBERS, is_operation
-from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output, Value
+from convlstm_native.spec import Collect, Input, Layer, NetworkSpec, Node, Output
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
 SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
@@ -38,9 +38,13 @@ def to_spec(file: KerasFile) -> NetworkSpec:
         raise UnsupportedModelError.from_problems(
             f"{file.where}: model {file.graph.name!r}", problems
         )
+    inputs = tuple(assembly.inputs)
+    if not any(isinstance(node.layer, Collect) for node in assembly.nodes):
+        # Nothing hangs on the number of frames that the model was made for.
+        inputs = tuple(replace(i, length=None) for i in inputs)
     return NetworkSpec(
         name=file.graph.name,
-        inputs=tuple(assembly.inputs),
+        inputs=inputs,
         nodes=tuple(assembly.nodes),
         outputs=assembly.outputs(),
         source=f"Keras {file.version or '1'}",
@@ -159,11 +163,10 @@ class _Assembly:
                     self.problems.append(
                         f"input {layer.name!r}: {switch}: expected false, found true"
                     )
-            self.inputs.append(Input(self._unique(layer.name), known, is_sequence))
             length = batch_shape[1] if is_sequence else None
-            self.values[Ref(layer.name, 0, 0)] = Tensor(
-                layer.name, Value(known, is_sequence, length)
-            )
+            given = Input(self._unique(layer.name), known, is_sequence, length=length)
+            self.inputs.append(given)
+            self.values[Ref(layer.name, 0, 0)] = Tensor(layer.name, given.value)
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""

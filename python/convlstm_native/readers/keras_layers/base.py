@@ -103,7 +103,8 @@ def over_axes(axes: Sequence[int], site: CallSite) -> tuple[Tensor, tuple[int, .
     found = [axis + rank if axis < 0 else axis for axis in axes]
     if not all(1 <= axis < rank for axis in found):
         raise UnsupportedModelError(
-            f"axis: expected 1 to {rank - 1} (batch is not supported), found {list(axes)}"
+            f"axis: expected 1 to {rank - 1} (batch is not supported), "
+            f"found {', '.join(map(str, axes))}"
         )
     if lead == 2 and 1 in found:
         x, lead = site.as_single(x), 1
