@@ -12,7 +12,7 @@ from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, s
 from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
 from convlstm_native.readers.keras_layers.operations import TAKE_NUMBERS, is_operation
-from convlstm_native.spec import Collect, Input, Layer, NetworkSpec, Node, Output
+from convlstm_native.spec import Collect, Emit, Input, Layer, NetworkSpec, Node, Output
 
 # Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
 SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
@@ -165,8 +165,15 @@ class _Assembly:
                     )
             length = batch_shape[1] if is_sequence else None
             given = Input(self._unique(layer.name), known, is_sequence, length=length)
+            in_step = {i.length for i in self.inputs if i.sequence} <= {length, None}
+            if length is not None and not in_step:
+                # Frames come in step with those of the inputs before; these are given at once.
+                given = replace(given, shape=(length, *known), sequence=False, length=None)
             self.inputs.append(given)
-            self.values[Ref(layer.name, 0, 0)] = Tensor(layer.name, given.value)
+            tensor = Tensor(layer.name, given.value)
+            if is_sequence and not given.sequence:
+                (tensor,) = self._add_node(layer.name, Emit(), (tensor,))
+            self.values[Ref(layer.name, 0, 0)] = tensor
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""
