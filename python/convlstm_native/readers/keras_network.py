@@ -179,11 +179,13 @@ class _Assembly:
         """One call of a layer: a node, or for an identity just another name of its input."""
         name = call.layer.name if call.index == 0 else f"{call.layer.name}#{call.index}"
         what = f"{call.layer.class_name} {name!r}"
+        if call.layer.name not in self.builders:
+            return  # what it lacks is told
         if bad := self._bad_call(call):
             self.problems.append(f"{what}: {bad}")
             return
         known = [self.values[ref] for ref in call.inputs if ref in self.values]
-        if call.layer.name not in self.builders or len(known) < len(call.inputs):
+        if len(known) < len(call.inputs):
             return
         site = CallSite(
             inputs=tuple(known),
