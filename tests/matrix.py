@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FAMILIES = ("dense", "merging", "normalization", "pooling", "recurrent", "shaping")
+FAMILIES = (
+    "convolution",
+    "dense",
+    "merging",
+    "normalization",
+    "pooling",
+    "recurrent",
+    "resizing",
+    "shaping",
+)
 # Rows of one group are branches of one Keras model, because compiling a model takes far longer than
 # running a layer.
 GROUP = 16
@@ -38,12 +47,50 @@ def row(id: str, shape: tuple[int | None, ...], build: Callable[..., Any], **opt
     return Row(id, (shape,), build, **options)
 
 
-def layer(id: str, shape: tuple[int | None, ...], kind: str, **arguments: Any) -> Row:
-    """A row of one layer of ``keras.layers`` on one input; ``keras2=False``: unknown to Keras 2."""
-    keras2 = arguments.pop("keras2", True)
-    return row(
-        id, shape, lambda keras, x: getattr(keras.layers, kind)(**arguments)(x), keras2=keras2
-    )
+def layer(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on one input."""
+
+    def build(keras: Any, x: Any) -> Any:
+        return getattr(keras.layers, kind)(**arguments)(x)
+
+    return row(id, shape, build, keras2=keras2)
+
+
+def distributed(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` in TimeDistributed."""
+
+    def build(keras: Any, x: Any) -> Any:
+        return keras.layers.TimeDistributed(getattr(keras.layers, kind)(**arguments))(x)
+
+    return row(id, shape, build, keras2=keras2)
+
+
+def over_time(
+    id: str, shape: tuple[int | None, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on a sequence, whatever its rank."""
+
+    def build(keras: Any, x: Any) -> Any:
+        x = keras.layers.TimeDistributed(keras.layers.Activation("linear"))(x)
+        return getattr(keras.layers, kind)(**arguments)(x)
+
+    return row(id, shape, build, keras2=keras2)
+
+
+def single(
+    id: str, shape: tuple[int, ...], kind: str, *, keras2: bool = True, **arguments: Any
+) -> Row:
+    """A row of one layer of ``keras.layers`` on a single, beside the sequence that a model must have."""
+
+    def build(keras: Any, clock: Any, x: Any) -> list[Any]:
+        ticks = keras.layers.TimeDistributed(keras.layers.Activation("relu"))(clock)
+        return [ticks, getattr(keras.layers, kind)(**arguments)(x)]
+
+    return Row(id, ((5, 1), shape), build, keras2=keras2)
 
 
 def rows() -> Iterator[Row]:

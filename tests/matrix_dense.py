@@ -37,7 +37,9 @@ def behind_a_cell(id: str, kind: str, cell_format: str, **arguments: Any) -> Row
         )(x)
         return getattr(keras.layers, kind)(**arguments)(x)
 
-    return row(f"{kind} {id} behind a cell {cell_format}", MAPS, build, tolerance="keras network")
+    return row(
+        f"{kind} {id} behind a cell {cell_format}", MAPS, build, tolerance="keras normalized"
+    )
 
 
 ROWS: list[Row] = [

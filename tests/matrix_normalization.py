@@ -32,7 +32,9 @@ def behind_a_cell(id: str, kind: str, cell_format: str, **arguments: Any) -> Row
         )(x)
         return keras.layers.TimeDistributed(getattr(keras.layers, kind)(**arguments))(x)
 
-    return row(f"{kind} {id} behind a cell {cell_format}", MAPS, build, tolerance="keras network")
+    return row(
+        f"{kind} {id} behind a cell {cell_format}", MAPS, build, tolerance="keras normalized"
+    )
 
 
 def by_variance(axis: Any) -> Callable[..., Any]:

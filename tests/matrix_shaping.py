@@ -117,7 +117,7 @@ ROWS: list[Row] = [
     ),
     row("Reshape to frames", MAPS, reshaped_to_frames),
     row("Flatten, then frames", MAPS, flattened_to_frames),
-    row("RepeatVector of a state", MAPS, repeated_state, tolerance="keras network"),
+    row("RepeatVector of a state", MAPS, repeated_state, tolerance="keras normalized"),
     per_frame("RepeatVector", (5, 7), "RepeatVector", n=3),
     per_frame("RepeatVector once", (5, 7), "RepeatVector", n=1),
     row("Identity", MAPS, lambda keras, x: keras.layers.Identity()(x), keras2=False),

@@ -2,25 +2,34 @@
 
 One function a layer, written to be read beside its formula; families that are large have a file of
 their own, ``reference_<family>.py``. Frame-wise functions take a batch of frames ``(B, *frame)``,
-:func:`conv_lstm_2d` and those of ``WHOLE`` take values as they are, ``(N, T, *frame)`` or
-``(N, *frame)``, and
-:func:`run` interprets a :class:`~convlstm_native.spec.NetworkSpec`. What a function here does not
-honour it refuses: an unknown layer or activation is an error, never a silent default.
+recurrent ones and those of ``WHOLE`` take values as they are, ``(N, T, *frame)`` or
+``(N, *frame)``, and :func:`run` interprets a :class:`~convlstm_native.spec.NetworkSpec`. What a
+function here does not honour it refuses: an unknown layer or activation is an error, never a silent
+default.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
 import reference_merging
+import reference_pooling
+import reference_resizing
 import reference_time
 from convlstm_native import spec
-from convlstm_native.spec import NetworkSpec, same_padding, window_output
+from convlstm_native.spec import NetworkSpec
 from numpy.typing import NDArray
 from reference_activations import Array64, activation
+from reference_convolution import (
+    convolution,
+    convolution_transpose,
+)
+from reference_recurrent import (
+    masking,
+    recurrent,
+)
 
 States = MutableMapping[str, tuple[Array64, ...]]
 
@@ -60,25 +69,6 @@ def layer_normalization(layer: spec.LayerNormalization, x: Array64) -> Array64:
     return y
 
 
-def max_pooling(layer: spec.MaxPooling, x: Array64) -> Array64:
-    """The largest element of each window; places beyond the frame hold -inf and never win."""
-    axes = list(zip(x.shape[1:], layer.pool_size, layer.strides, strict=True))
-    if layer.padding == "same":
-        pads = [same_padding(size, pool, stride) for size, pool, stride in axes]
-        x = np.pad(x, [(0, 0), *pads], constant_values=-np.inf)
-    sizes = [window_output(size, pool, stride, layer.padding) for size, pool, stride in axes]
-    y = np.full((len(x), *sizes), -np.inf)
-    for offsets in itertools.product(*map(range, layer.pool_size)):
-        places = map(every, offsets, layer.strides, sizes)
-        y = np.maximum(y, x[(slice(None), *places)])
-    return y
-
-
-def every(start: int, stride: int, count: int) -> slice:
-    """The indices ``start + stride * n`` for ``0 <= n < count``."""
-    return slice(start, start + stride * (count - 1) + 1, stride)
-
-
 def dense(layer: spec.Dense, x: Array64) -> Array64:
     """``activation(x @ kernel + bias)`` over the last axis."""
     kernel, bias = layer.kernel.astype(np.float64), layer.bias.astype(np.float64)
@@ -113,7 +103,8 @@ def take_slice(layer: spec.Slice, x: Array64) -> Array64:
 FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.BatchNormalization: batch_normalization,
     spec.LayerNormalization: layer_normalization,
-    spec.MaxPooling: max_pooling,
+    spec.Convolution: convolution,
+    spec.ConvolutionTranspose: convolution_transpose,
     spec.Dense: dense,
     spec.PReLU: prelu,
     spec.Flatten: flatten,
@@ -121,6 +112,8 @@ FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.Permute: permute,
     spec.Activation: lambda layer, x: activation(layer.function, x),
     spec.Slice: take_slice,
+    **reference_pooling.FRAME_WISE,
+    **reference_resizing.FRAME_WISE,
 }
 
 
@@ -129,6 +122,7 @@ WHOLE: dict[
     type[spec.Layer], Callable[[Any, list[Array64], list[spec.Value]], tuple[Array64, ...]]
 ] = {
     **reference_time.WHOLE,
+    spec.Masking: lambda layer, x, _: masking(layer, x[0]),
     spec.Merge: reference_merging.merge,
     spec.Concatenate: reference_merging.concatenate,
     spec.Dot: reference_merging.dot,
@@ -142,93 +136,15 @@ def frame_wise(layer: spec.Layer, x: Array64, rank: int) -> Array64:
     return y.reshape(*lead, *y.shape[1:])
 
 
-# --- recurrent layers -------------------------------------------------------------------------
-
-
-def conv2d(
-    x: Array64,
-    kernel: Array64,
-    strides: tuple[int, int] = (1, 1),
-    padding: str = "same",
-    dilation: tuple[int, int] = (1, 1),
-) -> Array64:
-    """Cross-correlation of ``x`` (N, C, H, W) with ``kernel`` (O, C, kh, kw) -> (N, O, H', W').
-
-    y[n, o, r, s] = sum over c, i, j of kernel[o, c, i, j] * x[n, c, r * stride + i * dilation, ...]
-    """
-    axes = list(zip(x.shape[2:], kernel.shape[2:], strides, dilation, strict=True))
-    if padding == "same":
-        x = np.pad(x, [(0, 0), (0, 0), *(same_padding(*axis) for axis in axes)])
-    rows, cols = (window_output(n, k, s, padding, d) for n, k, s, d in axes)
-    y = np.zeros((len(x), len(kernel), rows, cols))
-    for i, j in np.ndindex(*kernel.shape[2:]):
-        tap_rows = every(i * dilation[0], strides[0], rows)
-        tap_cols = every(j * dilation[1], strides[1], cols)
-        tap = x[:, :, tap_rows, tap_cols]
-        y += np.einsum("nchw,oc->nohw", tap, kernel[:, :, i, j], optimize=True)
-    return y
-
-
-def recurrent_conv2d(h: Array64, kernel: Array64, groups: int) -> Array64:
-    """``h`` (N, F, H, W) with ``kernel`` (4 * F, F / groups, kh, kw) -> (N, 4, F, H, W).
-
-    The filters of a gate are those of the siblings in a row; a sibling sees its own h alone.
-    """
-    gates = kernel.reshape(4, h.shape[1], *kernel.shape[1:])
-    parts = [
-        conv2d(own_h, own.reshape(-1, *kernel.shape[1:])).reshape(len(h), 4, -1, *h.shape[2:])
-        for own_h, own in zip(np.split(h, groups, 1), np.split(gates, groups, 1), strict=True)
-    ]
-    return np.concatenate(parts, axis=2)
-
-
-def conv_lstm_2d(
-    layer: spec.ConvLSTM2D, x: Array64, h0: Array64 | None = None, c0: Array64 | None = None
-) -> tuple[Array64, Array64, Array64]:
-    """``x`` (N, T, *frame), states (N, *state) -> y, and the last h and c.
-
-    With W * x the input convolution, U * h the recurrent one (always stride 1, 'same', undilated),
-    s the recurrent activation and g the activation:
-
-        i = s(Wi * x + Ui * h + bi)         c = f c + i g(Wc * x + Uc * h + bc)
-        f = s(Wf * x + Uf * h + bf)         h = o g(c)
-        o = s(Wo * x + Uo * h + bo)
-
-    y is every h, in the order in which they were computed, or only the last. norm and pool act on y
-    alone, never on the states.
-    """
-    channels = 0 if layer.data_format == "channels_first" else 2  # their axis in a frame
-    frames = np.moveaxis(np.asarray(x, np.float64), 2 + channels, 2)
-    kernel, recurrent_kernel, bias = (
-        w.astype(np.float64) for w in (layer.kernel, layer.recurrent_kernel, layer.bias)
-    )
-
-    def input_gates(frame: Array64) -> Array64:
-        y = conv2d(frame, kernel, layer.strides, layer.padding, layer.dilation_rate)
-        return (y + bias[:, None, None]).reshape(len(y), 4, layer.filters, *y.shape[2:])
-
-    zeros = np.zeros_like(input_gates(frames[:, 0])[:, 0])
-    h, c = (
-        zeros if state is None else np.moveaxis(np.asarray(state, np.float64), 1 + channels, 1)
-        for state in (h0, c0)
-    )
-    every_h = []
-    steps = range(frames.shape[1])
-    for t in reversed(steps) if layer.go_backwards else steps:
-        gates = input_gates(frames[:, t]) + recurrent_conv2d(h, recurrent_kernel, layer.groups)
-        i, f, o = (activation(layer.recurrent_activation, gates[:, k]) for k in (0, 1, 3))
-        c = f * c + i * activation(layer.activation, gates[:, 2])
-        h = o * activation(layer.activation, c)
-        every_h.append(h)
-    h, c = (np.moveaxis(state, 1, 1 + channels) for state in (h, c))
-    y = np.moveaxis(np.stack(every_h, axis=1), 2, 2 + channels) if layer.return_sequences else h
-    for fused in (layer.norm, layer.pool):
-        if fused is not None:
-            y = frame_wise(fused, y, rank=3)
-    return y, h, c
-
-
 # --- networks ---------------------------------------------------------------------------------
+
+
+def fused(layer: spec.Recurrent, y: Array64) -> Array64:
+    """``y`` behind the norm and the pool that the rewrites put into a ConvLSTM2D; states never are."""
+    if isinstance(layer, spec.ConvLSTM2D):
+        for behind in (layer.norm, layer.pool):
+            y = y if behind is None else frame_wise(behind, y, rank=3)
+    return y
 
 
 def run(
@@ -244,13 +160,15 @@ def run(
     states = {} if states is None else states
     for node in network.nodes:
         given = [values[name] for name in node.inputs]
-        if isinstance(node.layer, spec.ConvLSTM2D):
+        results: tuple[Array64, ...]
+        if isinstance(node.layer, spec.Recurrent):
             # An initial state that is given wins over a kept one, as in Keras.
-            start = given[1:] or states.get(node.name, ())
-            y, h, c = conv_lstm_2d(node.layer, given[0], *start)
+            masks, start = given[1 : 1 + node.layer.masked], given[1 + node.layer.masked :]
+            kept = states.get(node.name, ())
+            y, last = recurrent(node.layer, given[0], start or kept, *masks)
             if node.layer.stateful:
-                states[node.name] = (h, c)
-            results: tuple[Array64, ...] = (y, h, c) if node.layer.return_state else (y,)
+                states[node.name] = last
+            results = (fused(node.layer, y), *(last if node.layer.return_state else ()))
         elif type(node.layer) in FRAME_WISE:
             results = (frame_wise(node.layer, given[0], rank=len(shapes[node.inputs[0]].shape)),)
         elif type(node.layer) in WHOLE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import convlstm_native as cn
@@ -12,6 +12,8 @@ import pytest
 from convlstm_native import spec, tensors
 from convlstm_native.spec import Array, Input, NetworkSpec, Node, Output
 from strategies import batch_normalization, conv_lstm, function, genre_net
+from test_recurrent import map_layer, vector_layer
+from test_recurrent import network as recurrent_network
 
 SAMPLES, FRAMES = 3, 4
 
@@ -74,6 +76,13 @@ def pooled(kernel: str, size: tuple[int, int], **arguments: Any) -> Case:
     return Case(NetworkSpec("pooled", (Input("x", frame),), nodes, (Output("y", "y"),)), kernel)
 
 
+def recurrent(kernel: str, layer: spec.Recurrent, frame: tuple[int, ...]) -> Case:
+    """A layer on vectors, or on maps of one or three axes, that shows its states too."""
+    shown = replace(layer, return_sequences=True, return_state=True)
+    return Case(recurrent_network(shown, frame), kernel)
+
+
+RNG = np.random.default_rng(4)
 CASES = {
     "3x3 of 13x18": cell("winograd 4x4", (3, 13, 18), 8, (3, 3), padding="same"),
     "3x3 of 61x75": cell("winograd 4x4", (3, 61, 75), 6, (3, 3), padding="same"),
@@ -91,6 +100,25 @@ CASES = {
     "pooled 3x3": pooled("winograd 4x4", (3, 3)),
     "pooled 5x5": pooled("winograd 2x2", (5, 5), activation=function("relu")),
     "pooled even": pooled("direct", (4, 2)),
+    "row": recurrent(
+        "direct", map_layer(RNG, (3,), 4, 9, padding="same", data_format="channels_first"), (4, 999)
+    ),
+    "volume": recurrent(
+        "direct",
+        map_layer(RNG, (3, 2, 3), 2, 5, padding="same", data_format="channels_first"),
+        (2, 9, 14, 15),
+    ),
+    "strided volume": recurrent(
+        "direct",
+        map_layer(RNG, (3, 3, 2), 2, 5, strides=(2, 1, 3), data_format="channels_first"),
+        (2, 17, 14, 35),
+    ),
+    "lstm": recurrent("lstm", vector_layer(RNG, "lstm", 200, 261), (200,)),
+    "gru": recurrent("gru", vector_layer(RNG, "gru", 200, 261), (200,)),
+    "gru reset before": recurrent(
+        "gru, reset before the product", vector_layer(RNG, "gru reset before", 200, 261), (200,)
+    ),
+    "simple rnn": recurrent("simple rnn", vector_layer(RNG, "simple rnn", 500, 470), (500,)),
     # Six siblings become one layer of six groups; pools, norms, dense layers behind.
     "siblings": Case(genre_net(61, 75, (70, 1), filters=(8, 6, 4)), "winograd 4x4"),
 }
@@ -114,7 +142,9 @@ def pushed(stream: cn.Stream, frames: Array) -> dict[str, Array]:
 def test_bits(name: str, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]
     model = cn.Model(case.net, threads=1, isa=isa, algorithm=case.algorithm)
-    kernel = "direct" if isa == "scalar" else case.kernel
+    # Winograd is for fused multiply-adds alone.
+    plain = isa == "scalar" and case.kernel.startswith("winograd")
+    kernel = "direct" if plain else case.kernel
     assert model.summary().layers[0].kernel == f"{kernel} {isa}"
     shape = (SAMPLES, FRAMES, *case.net.inputs[0].shape)
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)

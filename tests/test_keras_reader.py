@@ -46,6 +46,8 @@ def test_all_goldens_are_there() -> None:
     nets = ("genre", "states", "chain")
     assert {f"{net}-keras-{version}.keras" for net in nets for version in VERSIONS} <= names
     assert {"genre-keras-2.13.1.h5", "genre-keras-3.15.1.h5"} <= names
+    for version in ("2.13.1", "2.15.0", "3.15.1"):
+        assert {f"nested-keras-{version}{suffix}" for suffix in (".keras", ".h5")} <= names
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if "genre" in f.name], ids=lambda f: f.name)
@@ -80,9 +82,13 @@ def test_genre_net_structure(file: Path) -> None:
     assert all(shapes[output.value] == spec.Value((1,), True) for output in network.outputs)
 
 
-@pytest.mark.parametrize("version", ["2.13.1", "3.15.1"])
-def test_h5_and_archive_hold_the_same_network(version: str) -> None:
-    archive, h5 = (GOLDEN / f"genre-keras-{version}{suffix}" for suffix in (".keras", ".h5"))
+@pytest.mark.parametrize(
+    "name",
+    ["genre-keras-2.13.1", "genre-keras-3.15.1"]
+    + [f"nested-keras-{version}" for version in ("2.13.1", "2.15.0", "3.15.1")],
+)
+def test_h5_and_archive_hold_the_same_network(name: str) -> None:
+    archive, h5 = (GOLDEN / f"{name}{suffix}" for suffix in (".keras", ".h5"))
     assert_same_spec(read(archive), read(h5))
 
 

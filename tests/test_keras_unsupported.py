@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers import read
-from keras_files import ZEROS, arguments, edited, saved
+from keras_files import arguments, edited, members, pack, saved
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -32,13 +33,45 @@ def test_every_problem_is_listed_at_once() -> None:
         cell["padding"] = "causal"
         cell["activation"] = "sparsemax"
         cell["new_argument"] = 3
-        config["config"]["layers"][-1]["class_name"] = "Conv3DTranspose"
+        config["config"]["layers"][-1]["class_name"] = "Conv4DTranspose"
         arguments(config, "rows")["axis"] = [1, 2]
 
     found = problems(edited(edit))
     assert len(found) == 5
-    for what in ("padding", "'sparsemax'", "new_argument", "Conv3DTranspose 'mix'", "axis"):
+    for what in ("padding", "'sparsemax'", "new_argument", "Conv4DTranspose 'mix'", "axis"):
         assert any(what in problem for problem in found), what
+
+
+def test_problems_of_every_kind_are_listed_at_once(tmp_path: Path) -> None:
+    """A layer, an argument, custom code, a call and a shape that are not supported, some nested."""
+    frames = keras.Input((4, 6, 6, 2), name="frames")
+    maps = keras.Input((4, None, 6, 2), name="maps")
+    inner = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Lambda(lambda x: x * 2, output_shape=(6, 6, 2), name="double"),
+            layers.Dense(2, name="mix"),
+        ],
+        name="inner",
+    )
+    x = layers.TimeDistributed(inner, name="each")(frames)
+    x = layers.Dropout(0.5, name="drop")(x, training=True)
+    y = layers.EinsumDense("abcde,ef->abcdf", (None, 6, 6, 2), name="einsum")(frames)
+    z = layers.Dense(2, name="low")(frames)
+    path = saved(keras.Model([frames, maps], [x, y, z, layers.ReLU()(maps)]), tmp_path)
+    parts = members(path)
+    config = json.loads(parts["config.json"])
+    arguments(config, "low")["lora_rank"] = 2
+    found = problems(pack({**parts, "config.json": json.dumps(config).encode()}))
+    assert len(found) == 5
+    for expected in (
+        ("Lambda 'each/double'", "custom Python code", "never run"),
+        ("Dropout 'drop'", "call arguments", "training"),
+        ("EinsumDense 'einsum'", "expected one of", "ConvLSTM2D"),
+        ("Dense 'low'", "lora_rank", "not supported"),
+        ("input 'maps'", "every axis known but batch and time", "[2]"),
+    ):
+        assert any(all(word in problem for word in expected) for problem in found), expected
 
 
 def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
@@ -68,19 +101,29 @@ def test_lambda_and_custom_layers_are_named_and_never_run() -> None:
     assert "never run" in problem
 
 
-def test_nested_and_subclassed_models_are_refused(tmp_path: Path) -> None:
-    inner = keras.Sequential(
-        [keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(1, 2, **ZEROS)], name="inner"
-    )
-    frames = keras.Input((4, 5, 5, 1))
-    model = keras.Model(frames, layers.Flatten()(inner(frames)))
-    (problem,) = problems(saved(model, tmp_path))
-    assert problem.startswith("Sequential 'inner'")
-
+def test_subclassed_models_are_refused(tmp_path: Path) -> None:
     def subclass(config: dict[str, Any]) -> None:
         config["class_name"] = "Forecaster"
 
-    assert "'Forecaster'" in problems(edited(subclass))[0]
+    (problem,) = problems(edited(subclass))
+    assert "'Forecaster'" in problem
+    assert "subclass of Model" in problem
+
+
+def test_nested_models_of_custom_classes_are_refused(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((5,)), layers.Dense(1)], name="inner")
+    frames = keras.Input((4, 5))
+    path = saved(keras.Model(frames, layers.TimeDistributed(inner, name="it")(frames)), tmp_path)
+
+    def edit(config: dict[str, Any]) -> None:
+        arguments(config, "it")["layer"].update(module="my.models", registered_name="mine>Net")
+
+    parts = members(path)
+    config = json.loads(parts["config.json"])
+    edit(config)
+    (problem,) = problems(pack({**parts, "config.json": json.dumps(config).encode()}))
+    assert problem.startswith("Sequential 'it'")
+    assert "custom Python code" in problem
 
 
 @pytest.mark.parametrize("axis", [0, 5, -5, -6])
@@ -96,8 +139,6 @@ def test_normalization_over_the_batch_is_refused(axis: int) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda x: layers.MaxPooling3D((2, 1, 1))(x), "MaxPooling3D 'it': pool_size, strides"),
-        (lambda x: layers.MaxPooling3D((1, 2, 2), (2, 2, 2))(x), "over time"),
         (lambda x: layers.Dropout(0.5)(x, training=True), "training"),
         (lambda x: layers.EinsumDense("abcde,ef->abcdf", (4, 6, 6, 3))(x), "EinsumDense 'it'"),
         (lambda x: layers.Activation("glu")(x), "'glu'"),
@@ -108,8 +149,7 @@ def test_normalization_over_the_batch_is_refused(axis: int) -> None:
         (lambda x: x * np.ones((6, 1), "float32"), "argument 1: expected a number"),
         (lambda x: keras.ops.average(x, axis=1), "Average 'it'"),
         (lambda x: x + layers.Dense(2)(layers.Flatten()(x)), "tensors of one rank"),
-        (lambda x: layers.AveragePooling3D((1, 2, 2))(x), "AveragePooling3D 'it'"),
-        (lambda x: layers.TimeDistributed(layers.Conv2D(1, 1))(x), "Conv2D 'it'"),
+        (lambda x: layers.AdaptiveMaxPooling3D((2, 4, 3))(x), "output_size: expected a divisor"),
     ],
 )
 def test_unsupported_use_is_named(
@@ -130,6 +170,12 @@ def test_unsupported_use_is_named(
         lambda x: layers.Reshape((-1, 2))(x),
         lambda x: layers.Permute((2, 1, 3, 4))(x),
         lambda x: layers.Concatenate(axis=1)([x, x]),
+        lambda x: layers.MaxPooling3D(3, 2, padding="same")(x),
+        lambda x: layers.AveragePooling3D(2, padding="same")(x),
+        lambda x: layers.AveragePooling3D(3, 1, padding="same")(x),
+        lambda x: layers.GlobalMaxPooling3D(data_format="channels_first")(x),
+        lambda x: layers.AdaptiveAveragePooling3D(2)(x),
+        lambda x: layers.Conv3D(1, 3, strides=2, padding="same")(x),
     ],
 )
 def test_mixing_an_open_number_of_frames_is_refused(

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from onnx_files import run_in_onnx_runtime
 from same_spec import assert_same_spec
 from strategies import conv_lstm, dense, examples
+from streaming import streamed
 from tolerances import check
 
 FRAME = (2, 3, 4)
@@ -48,22 +49,6 @@ def chain(*layers: Layer, length: int | None = None, shape: tuple[int, ...] = FR
 
 def random(frames: int, shape: tuple[int, ...] = FRAME, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((frames, *shape)).astype(np.float32)
-
-
-def streamed(model: cn.Model, x: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs gathered frame by frame."""
-    stream = model.stream()
-    parts: dict[str, list[np.ndarray]] = {output.name: [] for output in model.outputs}
-    in_step = dict(zip(parts, stream._core.in_step(), strict=True))
-    for frame in x:
-        for name, array in (stream.push(frame) or {}).items():
-            parts[name].append(array[np.newaxis] if in_step[name] else array)
-    late = stream.flush() or {}
-    whole = {}
-    for output in model.outputs:
-        pieces = parts[output.name] + ([late[output.name]] if output.name in late else [])
-        whole[output.name] = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-    return whole
 
 
 def assert_right(spec: NetworkSpec, x: np.ndarray, operation: str = "network") -> cn.Model:

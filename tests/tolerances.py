@@ -23,6 +23,9 @@ TOLERANCES: dict[str, float] = {
     # Functions without a limit pass errors on at full size, to the states and from there to the
     # next step: as above, times the few steps that the tests run.
     "conv_lstm unbounded": 1e-5,
+    # The same on vectors: sums of up to 150 products.
+    "recurrent bounded": 3e-6,
+    "recurrent unbounded": 1e-5,
     # One multiplication and one addition.
     "batch_normalization": 2 * EPS,
     # Sums whose error does not grow with their length, a square root and a division, and one
@@ -32,6 +35,8 @@ TOLERANCES: dict[str, float] = {
     "prelu": EPS,
     # A choice among its inputs, without arithmetic.
     "max_pooling": 0.0,
+    "pad": 0.0,
+    "nearest": 0.0,
     "slice": 0.0,
     "flatten": 0.0,
     # A compensated sum and a division.
@@ -39,9 +44,19 @@ TOLERANCES: dict[str, float] = {
     "concatenate": 0.0,
     # One operation for each input more, each rounded once.
     "merge": 2 * EPS,
+    # A sum of up to 125 numbers in float32, column by column, and a division.
+    "average_pooling": 4 * EPS,
+    # The same for up to 300 numbers one after another.
+    "average_pooling long": 16 * EPS,
+    # Sums of 64 numbers in float32, all others in float64.
+    "mean": 4 * EPS,
+    # Two sums of a few products, one along rows and one along columns, by rounded weights.
+    "resize": 8 * EPS,
     # Sums of up to a few hundred products in any order.
     "dot": 16 * EPS,
     "dense": 16 * EPS,
+    # The same, of up to two thousand products one after another.
+    "convolution": 16 * EPS,
     # One rational approximation or one library call in float64, rounded once. Element by element.
     "activation": 2 * EPS,
     # The same after exp, a sum over the axis and a division, all in float32.
@@ -57,7 +72,9 @@ TOLERANCES: dict[str, float] = {
     "keras layer": 16 * EPS,
     # A layer that divides what a cell leaves by its deviation, some tenths of its largest value:
     # the difference of the cells grows by as much.
-    "keras network": 2e-5,
+    "keras normalized": 2e-5,
+    # Keras' rounding in a network of up to a dozen layers, whose errors add up.
+    "keras network": 1e-5,
     # Keras puts some functions together from others, in float32. Element by element.
     "keras activation": 16 * EPS,
 }

@@ -5,9 +5,9 @@ Run it with the Python of an environment that holds the Keras in question (2.12 
     python tools/make_goldens.py tests/golden
 
 Three small networks with seeded weights are saved as ``<net>-keras-<version>.keras`` (the genre net
-as ``.h5`` too, when asked by ``--h5``) next to ``<net>-keras-<version>.npz`` with the arrays
-``input:<name>`` and ``output:<place>``. The outputs come from ``predict`` of the same Keras that
-wrote the files.
+as ``.h5`` too, when asked by ``--h5``; a fourth one, of nested models, by ``--nested``), next to
+``<net>-keras-<version>.npz`` with the arrays ``input:<name>`` and ``output:<place>``. The outputs come
+from ``predict`` of the same Keras that wrote the files.
 """
 
 from __future__ import annotations
@@ -108,6 +108,31 @@ def chain_net() -> tuple[list[Any], list[Any]]:
     return [frames], [layers.Dense(2, activation="sigmoid", name="answer")(x)]
 
 
+def nested_net() -> tuple[list[Any], list[Any]]:
+    """One model around each frame of two clips, a Sequential within it, and a model called twice."""
+    picture = keras.Input(shape=(6, 4, 2), name="picture")
+    pixels = keras.Sequential(
+        [
+            keras.Input(shape=(6, 4, 2)),
+            layers.Dense(3, activation="relu", name="pixel_mix"),
+            layers.BatchNormalization(name="pixel_norm"),
+            layers.Dense(2, name="pixel_last"),
+        ],
+        name="pixels",
+    )
+    x = layers.BatchNormalization(scale=False, name="norm")(pixels(picture))
+    x = layers.Flatten(name="flat")(layers.MaxPooling2D(name="pool")(x))
+    features = layers.TimeDistributed(
+        keras.Model(picture, layers.Dense(4, name="mix")(x), name="features"), name="each"
+    )
+    clip = keras.Input(shape=(5, 6, 4, 2), name="any")
+    cell = layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True, name="cell")
+    moves = keras.Model(clip, layers.BatchNormalization(name="move_norm")(cell(clip)), name="moves")
+    a, b = (keras.Input(shape=(5, 6, 4, 2), name=name) for name in "ab")
+    score = layers.Dense(2, activation="tanh", name="score")
+    return [a, b], [score(features(a)), score(features(moves(b))), moves(moves(a))]
+
+
 def functional(ends: tuple[list[Any], list[Any]], name: str) -> Any:
     """A functional model over the ends of a network."""
     return keras.Model(inputs=ends[0], outputs=ends[1], name=name)
@@ -172,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--h5", action="store_true", help="save the genre net as .h5 too")
+    parser.add_argument("--nested", action="store_true", help="write the nested net as well")
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,6 +205,8 @@ def main() -> None:
     write(folder, "genre", genre_net(), functional, "Model ", 1, suffixes)
     write(folder, "states", states_net(), functional, "states", 2)
     write(folder, "chain", chain_net(), sequential, "chain", 2)
+    if arguments.nested:
+        write(folder, "nested", nested_net(), functional, "nested", 2, (".keras", ".h5"))
 
 
 if __name__ == "__main__":

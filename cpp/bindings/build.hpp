@@ -20,17 +20,20 @@ namespace cn {
 using NetworkClass = py::class_<Network, std::shared_ptr<Network>>;
 
 // Each adds the methods of a family of layers, one a layer.
+void add_convolution_methods(NetworkClass& network);
 void add_dense_methods(NetworkClass& network);
 void add_merging_methods(NetworkClass& network);
 void add_normalization_methods(NetworkClass& network);
 void add_pooling_methods(NetworkClass& network);
 void add_recurrent_methods(NetworkClass& network);
+void add_resizing_methods(NetworkClass& network);
 void add_shaping_methods(NetworkClass& network);
 void add_time_methods(NetworkClass& network);
 
 using Function = std::pair<std::string, std::vector<double>>;
 using NormArgument = std::optional<std::tuple<std::size_t, Floats, Floats>>;  // axis, scale, shift
-using PoolArgument = std::optional<std::tuple<Size3, Size3, bool>>;  // window, strides, same
+// Window, strides, whether padded as 'same', whether the mean.
+using PoolArgument = std::optional<std::tuple<Size3, Size3, bool, bool>>;
 
 inline Activation activation_of(const Function& f) { return make_activation(f.first, f.second); }
 
@@ -46,8 +49,8 @@ inline std::optional<Norm> norm_of(const NormArgument& argument) {
 
 inline std::optional<Pool> pool_of(const PoolArgument& argument) {
   if (!argument) return std::nullopt;
-  const auto& [window, strides, same] = *argument;
-  return Pool{window, strides, same};
+  const auto& [window, strides, same, mean] = *argument;
+  return Pool{window, strides, same, mean};
 }
 
 inline void expect_size(const char* what, const Floats& array, const Shape& shape) {

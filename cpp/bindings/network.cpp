@@ -54,11 +54,13 @@ void register_network(py::module_& module) {
       .def("add_view", &Network::add_view)
       .def("add_output", &Network::add_output)
       .def("finish", &Network::finish);
+  add_convolution_methods(network);
   add_dense_methods(network);
   add_merging_methods(network);
   add_normalization_methods(network);
   add_pooling_methods(network);
   add_recurrent_methods(network);
+  add_resizing_methods(network);
   add_shaping_methods(network);
   add_time_methods(network);
 }

@@ -79,9 +79,45 @@ struct WinogradBlock {
   Activation recurrent_activation;
 };
 
-// One row of max(scale * x + shift) over a window of planes, rows and columns.
+// One step of a recurrent layer on vectors for a block of units. A panel is the part of a matrix
+// that these units need: [row][gate][units_per_block] floats, read from first to last.
 //
-//   out[j] = max over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
+// With z_g = bias_g + sum_i x[i] * w[i][g] + sum_k h[k] * u[k][g], w and u the panels of x and h:
+//   lstm         gates i, f, c, o:
+//                c' = rec(z_i) * act(z_c) + rec(z_f) * c
+//                h' = rec(z_o) * act(c')
+//   gru          gates z, r, h; u_h and its bias make a sum of their own:
+//                a = act(z_h + rec(z_r) * (bias_u + sum_k h[k] * u[k][h]))
+//                h' = rec(z_z) * h + (1 - rec(z_z)) * a
+//   gru_gates    gates z, r, h, where h sums over x alone:
+//                update = rec(z_z), reset_h = rec(z_r) * h, c = z_h
+//   gru_candidate, one gate over reset_h, which is passed as h:
+//                a = act(c + sum_k h[k] * u[k]),  h' = update * previous + (1 - update) * a
+//   simple_rnn   one gate: h' = act(z)
+//
+// Biases are [gate][units_per_block], those of gru four: z, r, h, u. A block is computed whole: all
+// arrays of units are padded to blocks.
+struct RecurrentBlock {
+  const float* x;
+  std::size_t inputs;
+  const float* x_panel;
+  const float* h;
+  std::size_t units;  // of the layer
+  const float* h_panel;
+  const float* bias;
+  const float* previous;  // h, at the first unit of the block
+  float* c;               // as all below at the first unit of the block; lstm: updated in place
+  float* update;
+  float* reset_h;
+  float* h_out;
+  Activation activation;
+  Activation recurrent_activation;
+};
+
+// One row of the maximum or mean of scale * x + shift over a window of planes, rows and columns.
+//
+//   out[j] = max, or with `mean` the mean,
+//            over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
 //            of y(p, r, j * stride - left + k)
 //   y(p, r, i) = scale[s] * x[p * plane_stride + r * row_stride + i] + shift[s],
 //   s          = p * plane_step + r * row_step + i * col_step
@@ -96,9 +132,33 @@ struct NormPoolRow {
   const float* shift;
   std::size_t plane_step, row_step, col_step;  // one of them is 1: the axis of the norm
   std::size_t window, stride, left;
+  bool mean;
   float* out;
   std::size_t out_cols;
 };
+
+// A convolution for a run of places and filters that read the same taps.
+//
+//   out[f][n] = bias[f] + sum_k w[f][k] * x[offsets[k] + n]
+//
+// Sums go in the order of the taps. A call without bias goes on where an earlier one left `out`, so
+// that no cut of places, filters or taps changes a bit. Planes are flattened with one pitch: every
+// tap is one offset.
+struct ConvBlock {
+  const float* x;                 // packed planes, at the first place
+  const std::ptrdiff_t* offsets;  // of every tap, in floats
+  std::size_t taps;
+  // Runs of conv_filters filters, [taps][filters of the run] each; what is left in runs of half as
+  // many, of a quarter and so on.
+  const float* weights;
+  const float* bias;  // [filters], or null: go on
+  float* out;         // [filters][out_stride], at the first place
+  std::size_t out_stride;
+  std::size_t filters;
+  std::size_t places;  // a multiple of kConvPlaces
+  bool relu;           // max(0, sum) at the end
+};
+inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
 
 // y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
 // block it is computed.
@@ -119,10 +179,24 @@ struct KernelTable {
 
   std::size_t tiles_per_block;  // places of a WinogradBlock
 
+  std::size_t conv_filters;  // of a run of a ConvBlock's weights, a power of two
+
   void (*conv_lstm_block)(const ConvLstmBlock& block);
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
   void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
   void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
+
+  // Units of a RecurrentBlock: of those with three or four gates, and of those with one.
+  std::size_t units_per_block, units_per_block_of_one_gate;
+  void (*lstm_block)(const RecurrentBlock& block);
+  void (*gru_block)(const RecurrentBlock& block);
+  void (*gru_gates_block)(const RecurrentBlock& block);
+  void (*gru_candidate_block)(const RecurrentBlock& block);
+  void (*simple_rnn_block)(const RecurrentBlock& block);
+  void (*conv_block)(const ConvBlock& block);
+  // to[r * to_pitch + i] = from[r * from_pitch + i] for r < rows, i < cols.
+  void (*copy_rows)(const float* from, std::size_t from_pitch, std::size_t rows, std::size_t cols,
+                    float* to, std::size_t to_pitch);
 
   // A row of pixels from and to `phases` (2 or 4) planes, `plane` floats apart:
   //   out[i] = planes[i % phases * plane + i / phases]

@@ -10,22 +10,27 @@ namespace {
 
 Size3 checked_map(const ConvLstm2dOptions& o) {
   const std::size_t sizes[] = {
-      o.input[0],     o.input[1],           o.input[2],          o.filters,
-      o.groups,       o.kernel_size.rows,   o.kernel_size.cols,  o.strides.rows,
-      o.strides.cols, o.dilation_rate.rows, o.dilation_rate.cols};
+      o.input[0],     o.input[1],           o.input[2],           o.filters,
+      o.groups,       o.kernel_size.rows,   o.kernel_size.cols,   o.strides.rows,
+      o.strides.cols, o.dilation_rate.rows, o.dilation_rate.cols, o.depth.length,
+      o.depth.kernel, o.depth.stride,       o.depth.dilation};
   for (const std::size_t size : sizes) {
     if (size == 0 || size > kLargestLength) {
-      throw UnsupportedError("ConvLSTM2D: expected sizes of 1 to " +
-                             std::to_string(kLargestLength) + ", found " + std::to_string(size));
+      throw UnsupportedError("ConvLSTM: expected sizes of 1 to " + std::to_string(kLargestLength) +
+                             ", found " + std::to_string(size));
     }
   }
   if (o.filters % o.groups != 0) {
-    throw UnsupportedError("ConvLSTM2D: expected filters to be a multiple of groups");
+    throw UnsupportedError("ConvLSTM: expected filters to be a multiple of groups");
   }
-  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1)) {
-    throw UnsupportedError("ConvLSTM2D: expected a fused pool of one plane");
+  if (o.pool && (o.pool->window[0] != 1 || o.pool->strides[0] != 1 || o.pool->mean)) {
+    throw UnsupportedError("ConvLSTM: expected a fused pool of the maximum in one plane");
   }
-  return {o.filters, row_axis(o).output, col_axis(o).output};
+  if ((o.norm || o.pool) && o.rank != 2) {
+    throw UnsupportedError("ConvLSTM: expected planes where a norm or a pool is fused");
+  }
+  const std::size_t rows = checked_mul(depth_axis(o).output, row_axis(o).output);
+  return {o.filters, rows, col_axis(o).output};
 }
 
 }  // namespace
@@ -33,6 +38,8 @@ Size3 checked_map(const ConvLstm2dOptions& o) {
 ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const KernelTable& kernels,
                        const ConvLstmWeights& weights)
     : map_(checked_map(options)),
+      rank_(options.rank),
+      depth_(depth_axis(options).output),
       writer_(map_, options.norm, options.pool),
       window_rows_(options.pool ? std::min(options.pool->window[1], map_[1]) : 1),
       cell_(make_cell(options, kernels, weights)),
@@ -111,8 +118,14 @@ void ConvLstm2d::write_rest(const Exec& exec, const State& state, float* out) co
   }
 }
 
+Shape ConvLstm2d::shape_of(const Size3& map) const {
+  if (rank_ == 1) return {map[0], map[2]};
+  if (rank_ == 2) return {map[0], map[1], map[2]};
+  return {map[0], depth_, map[1] / depth_, map[2]};
+}
+
 std::vector<StatePart> ConvLstm2d::state_parts() const {
-  const Shape shape{map_.begin(), map_.end()};
+  const Shape shape = shape_of(map_);
   return {{"h", shape}, {"c", shape}};
 }
 

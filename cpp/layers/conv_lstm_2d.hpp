@@ -1,4 +1,4 @@
-// Convolutional LSTM, one frame at a time.
+// Convolutional LSTM on maps of one, two or three axes, one frame at a time.
 #pragma once
 
 #include "layers/conv_lstm_cell.hpp"
@@ -12,7 +12,7 @@ class ConvLstm2d : public Layer {
              const ConvLstmWeights& weights);
 
   // Of the frame that run() writes, after norm and pool.
-  const Size3& output() const { return writer_.output(); }
+  Shape output() const { return shape_of(writer_.output()); }
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
@@ -26,12 +26,14 @@ class ConvLstm2d : public Layer {
 
  private:
   class Writer;
+  Shape shape_of(const Size3& map) const;
   // One row of the frame, of one filter.
   void write_row(const Exec& exec, const State& state, bool next, std::size_t part,
                  std::size_t filter, std::size_t row, float* out) const;
   void write_rest(const Exec& exec, const State& state, float* out) const;
 
-  Size3 map_;  // filters, rows, cols of the state
+  Size3 map_;  // filters, rows, cols of the state; rows of a volume are those of all slices
+  std::size_t rank_, depth_;
   NormPool writer_;
   std::size_t window_rows_;  // most rows of the map that a row of the frame looks at
   std::unique_ptr<ConvLstmCell> cell_;

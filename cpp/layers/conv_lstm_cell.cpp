@@ -21,7 +21,7 @@ enum class Cell { not_wanted, does_not_fit, dearer, cheaper };
 // How Winograd's cell stands against the direct one.
 Cell winograd(const ConvLstm2dOptions& o, const KernelTable& kernels) {
   if (!o.allow_winograd) return Cell::not_wanted;
-  if (!WinogradCell::fits(o, kernels)) return Cell::does_not_fit;
+  if (!o.planar() || !WinogradCell::fits(o, kernels)) return Cell::does_not_fit;
   const bool cheaper = WinogradCell::cost(o, kernels) < DirectCell::cost(o);
   return cheaper ? Cell::cheaper : Cell::dearer;
 }
@@ -33,6 +33,10 @@ std::string millions(double operations) {
 }
 
 }  // namespace
+
+ConvAxis depth_axis(const ConvLstm2dOptions& o) {
+  return axis(o.depth.length, o.depth.kernel, o.depth.stride, o.depth.dilation, o.same);
+}
 
 ConvAxis row_axis(const ConvLstm2dOptions& o) {
   return axis(o.input[1], o.kernel_size.rows, o.strides.rows, o.dilation_rate.rows, o.same);
@@ -87,7 +91,7 @@ std::string explain_cell(const ConvLstm2dOptions& o, const KernelTable& kernels)
       return "direct: " + direct + ", nothing else was allowed";
     case Cell::does_not_fit:
       return "direct: " + direct +
-             ", winograd is for 3x3 and 5x5 kernels with stride and dilation 1";
+             ", winograd is for 3x3 and 5x5 kernels on planes with stride and dilation 1";
     case Cell::dearer:
       return "direct: " + direct + " against " + name + ": " + winograd_cost();
     case Cell::cheaper:

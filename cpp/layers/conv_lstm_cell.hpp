@@ -15,7 +15,13 @@ struct ConvLstm2dOptions {
   Size2 kernel_size;
   Size2 strides;
   Size2 dilation_rate;
-  bool same = false;  // padding of the input convolution; the recurrent one is always 'same'
+  // The axis before the rows: of volumes, cut into slices; all ones for a plane.
+  struct Depth {
+    std::size_t length = 1, kernel = 1, stride = 1, dilation = 1;
+  };
+  Depth depth;
+  std::size_t rank = 2;  // spatial axes that the shapes of frames and states show
+  bool same = false;     // padding of the input convolution; the recurrent one is always 'same'
   // Sibling layers in one: filters are split into `groups` runs, the recurrent convolution
   // of each sees the h of its own run alone.
   std::size_t groups = 1;
@@ -26,10 +32,11 @@ struct ConvLstm2dOptions {
   bool allow_winograd = true;  // false: direct convolution whatever it costs
 
   std::size_t group_filters() const { return filters / groups; }
+  bool planar() const { return depth.length == 1 && depth.kernel == 1; }
 };
 
-// kernel (4 * filters, channels, rows, cols), recurrent_kernel (4 * filters, filters / groups,
-// rows, cols), bias (4 * filters); gates i, f, c, o.
+// kernel (4 * filters, channels, depth, rows, cols), recurrent_kernel (4 * filters, filters /
+// groups, depth, rows, cols), bias (4 * filters); gates i, f, c, o.
 struct ConvLstmWeights {
   const float* kernel;
   const float* recurrent_kernel;
@@ -42,6 +49,7 @@ struct ConvAxis {
   std::size_t output, before;  // of the convolution; zeros in front of x
   std::size_t largest_shift() const { return (kernel - 1) * dilation / stride; }
 };
+ConvAxis depth_axis(const ConvLstm2dOptions& options);
 ConvAxis row_axis(const ConvLstm2dOptions& options);
 ConvAxis col_axis(const ConvLstm2dOptions& options);
 
@@ -83,15 +91,15 @@ class ConvLstmCell {
 
   virtual ~ConvLstmCell() = default;
 
-  // Reads the frame x, dense (channels, rows, cols), and moves the state one frame on. Of rows that
-  // two threads share the sink hears nothing.
+  // Reads the frame x, dense (channels, depth, rows, cols), and moves the state one frame on. Of
+  // rows that two threads share the sink hears nothing.
   virtual void step(const Exec& exec, const float* x, State& state, RowSink& sink) const = 0;
 
   virtual std::size_t state_floats() const = 0;
   virtual std::size_t scratch_floats() const { return 0; }  // of each thread
 
-  // One row of the newest h, or of c: to a dense one and from it. While step() runs, `next` asks
-  // for the h that it writes.
+  // One row of the newest h, or of c: to a dense one and from it. Rows of a volume count on from
+  // slice to slice. While step() runs, `next` asks for the h that it writes.
   virtual void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
                         float* to, bool next = false) const = 0;
   // True where the cell itself normalizes and pools; then rows of the frame come from here alone.

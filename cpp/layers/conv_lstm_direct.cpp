@@ -18,35 +18,53 @@ std::size_t pitch_of(const ConvAxis& cols) {
   return cols.output + std::max(cols.largest_shift(), cols.kernel - 1);
 }
 
+std::size_t rows_beyond(const ConvAxis& rows) {
+  return std::max(rows.largest_shift(), rows.kernel - 1);
+}
+
+// Floats from one slice of a plane to the next.
+std::size_t slice_of(const ConvAxis& rows, const ConvAxis& cols) {
+  return checked_mul(rows.output + rows_beyond(rows), pitch_of(cols));
+}
+
 // Places of the flattened map that are computed, gaps included.
-std::size_t pixels_of(const ConvAxis& rows, const ConvAxis& cols) {
-  return round_up(checked_mul(rows.output, pitch_of(cols)), kPixelsPerTask);
+std::size_t pixels_of(const ConvAxis& depth, const ConvAxis& rows, const ConvAxis& cols) {
+  const std::size_t before_last = checked_mul(depth.output - 1, slice_of(rows, cols));
+  const std::size_t last = checked_mul(rows.output, pitch_of(cols));
+  return round_up(checked_add(before_last, last), kPixelsPerTask);
 }
 
 }  // namespace
 
 double DirectCell::cost(const ConvLstm2dOptions& o) {
-  const ConvAxis rows = row_axis(o), cols = col_axis(o);
-  const std::size_t taps = (o.input[0] + o.group_filters()) * rows.kernel * cols.kernel;
+  const ConvAxis depth = depth_axis(o), rows = row_axis(o), cols = col_axis(o);
+  const std::size_t taps =
+      (o.input[0] + o.group_filters()) * depth.kernel * rows.kernel * cols.kernel;
   // Measured on AVX2: of a tap and of the gates of one pixel of a filter.
   constexpr double kTap = 1.2, kOutput = 110.0;
   const double pixel = kTap * static_cast<double>(kGates * taps) + kOutput;
-  return static_cast<double>(pixels_of(rows, cols)) * static_cast<double>(o.filters) * pixel;
+  return static_cast<double>(pixels_of(depth, rows, cols)) * static_cast<double>(o.filters) * pixel;
 }
 
 DirectCell::DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& weights)
-    : o_(options), rows_(row_axis(options)), cols_(col_axis(options)) {
-  const std::size_t rows_beyond = std::max(rows_.largest_shift(), rows_.kernel - 1);
-  pitch_ = pitch_of(cols_);
-  pixels_ = pixels_of(rows_, cols_);
-  const std::size_t cols_beyond = pitch_ - cols_.output;
-  plane_ = round_up(pixels_ + checked_mul(rows_beyond, pitch_) + cols_beyond, kAlignedFloats);
+    : o_(options),
+      depth_(depth_axis(options)),
+      rows_(row_axis(options)),
+      cols_(col_axis(options)),
+      pitch_(pitch_of(cols_)),
+      slice_(slice_of(rows_, cols_)),
+      pixels_(pixels_of(depth_, rows_, cols_)) {
+  const std::size_t beyond =
+      checked_add(checked_mul(rows_beyond(depth_), slice_),
+                  checked_mul(rows_beyond(rows_), pitch_) + pitch_ - cols_.output);
+  plane_ = round_up(checked_add(pixels_, beyond), kAlignedFloats);
   // An odd number of cache lines: planes of sizes like 64 x 64 do not fall on the same sets.
   if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
 
   mask_.assign(pixels_, 0);
-  for (std::size_t row = 0; row < rows_.output; ++row) {
-    std::fill_n(mask_.begin() + static_cast<std::ptrdiff_t>(row * pitch_), cols_.output,
+  for (std::size_t row = 0; row < depth_.output * rows_.output; ++row) {
+    const std::size_t first = place(row / rows_.output, row % rows_.output, 0);
+    std::fill_n(mask_.begin() + static_cast<std::ptrdiff_t>(first), cols_.output,
                 ~std::uint32_t{0});
   }
   list_taps();
@@ -55,26 +73,30 @@ DirectCell::DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& 
 
 void DirectCell::list_taps() {
   state_floats();  // throws where offsets would not fit
-  const auto offset = [&](std::size_t plane, std::size_t row, std::size_t col) {
-    return static_cast<std::ptrdiff_t>(plane * plane_ + row * pitch_ + col);
+  const auto offset = [&](std::size_t plane, std::size_t slice, std::size_t row, std::size_t col) {
+    return static_cast<std::ptrdiff_t>(plane * plane_ + place(slice, row, col));
   };
-  const std::size_t phases = rows_.stride * cols_.stride;
+  const std::size_t phases = depth_.stride * rows_.stride * cols_.stride;
+  const std::size_t a_slice = rows_.kernel * cols_.kernel;
   for (std::size_t channel = 0; channel < o_.input[0]; ++channel) {
-    for (std::size_t ky = 0; ky < rows_.kernel; ++ky) {
-      for (std::size_t kx = 0; kx < cols_.kernel; ++kx) {
-        const std::size_t y = ky * rows_.dilation, x = kx * cols_.dilation;
-        const std::size_t phase = y % rows_.stride * cols_.stride + x % cols_.stride;
-        x_offsets_.push_back(offset(channel * phases + phase, y / rows_.stride, x / cols_.stride));
-      }
+    for (std::size_t tap = 0; tap < depth_.kernel * a_slice; ++tap) {
+      const std::size_t z = tap / a_slice * depth_.dilation;
+      const std::size_t y = tap / cols_.kernel % rows_.kernel * rows_.dilation;
+      const std::size_t x = tap % cols_.kernel * cols_.dilation;
+      x_offsets_.push_back(offset(channel * phases + phase(z, y, x), z / depth_.stride,
+                                  y / rows_.stride, x / cols_.stride));
     }
   }
   for (std::size_t filter = 0; filter < o_.group_filters(); ++filter) {
-    for (std::size_t ky = 0; ky < rows_.kernel; ++ky) {
-      for (std::size_t kx = 0; kx < cols_.kernel; ++kx) {
-        h_offsets_.push_back(offset(filter, ky, kx));
-      }
+    for (std::size_t tap = 0; tap < depth_.kernel * a_slice; ++tap) {
+      h_offsets_.push_back(
+          offset(filter, tap / a_slice, tap / cols_.kernel % rows_.kernel, tap % cols_.kernel));
     }
   }
+}
+
+std::size_t DirectCell::phase(std::size_t z, std::size_t y, std::size_t x) const {
+  return (z % depth_.stride * rows_.stride + y % rows_.stride) * cols_.stride + x % cols_.stride;
 }
 
 void DirectCell::pack_weights(const ConvLstmWeights& w) {
@@ -99,7 +121,8 @@ void DirectCell::pack_weights(const ConvLstmWeights& w) {
 }
 
 std::size_t DirectCell::x_floats() const {
-  return checked_mul(checked_mul(o_.input[0], rows_.stride * cols_.stride), plane_);
+  const std::size_t phases = checked_mul(depth_.stride, rows_.stride * cols_.stride);
+  return checked_mul(checked_mul(o_.input[0], phases), plane_);
 }
 
 std::size_t DirectCell::state_floats() const {
@@ -113,33 +136,45 @@ std::size_t DirectCell::h_start(bool newest, const State& state) const {
 
 void DirectCell::pack_plane_row(const float* x, std::size_t channel, std::size_t row,
                                 float* planes) const {
-  const std::size_t y = row + rows_.before;
-  const std::size_t plane_row = y / rows_.stride;
-  if (plane_row >= rows_.output + rows_.largest_shift()) return;  // no tap reaches it
+  const std::size_t z = row / rows_.length + depth_.before;
+  const std::size_t y = row % rows_.length + rows_.before;
+  // No tap reaches beyond these.
+  if (z / depth_.stride >= depth_.output + depth_.largest_shift()) return;
+  if (y / rows_.stride >= rows_.output + rows_.largest_shift()) return;
   const std::size_t limit = cols_.output + cols_.largest_shift();
-  const float* from = x + (channel * rows_.length + row) * cols_.length;
-  const std::size_t first = (channel * rows_.stride + y % rows_.stride) * cols_.stride;
+  const float* from = x + (channel * depth_.length * rows_.length + row) * cols_.length;
+  const std::size_t phases = depth_.stride * rows_.stride * cols_.stride;
+  float* to = planes + (channel * phases + phase(z, y, 0)) * plane_ +
+              place(z / depth_.stride, y / rows_.stride, 0);
   if (cols_.stride == 1) {
-    float* to = planes + first * plane_ + plane_row * pitch_ + cols_.before;
-    std::copy_n(from, std::min(cols_.length, limit - cols_.before), to);
+    std::copy_n(from, std::min(cols_.length, limit - cols_.before), to + cols_.before);
     return;
   }
   for (std::size_t col = 0; col < cols_.length; ++col) {
     const std::size_t at = col + cols_.before;
     if (at / cols_.stride >= limit) break;
-    planes[(first + at % cols_.stride) * plane_ + plane_row * pitch_ + at / cols_.stride] =
-        from[col];
+    to[at % cols_.stride * plane_ + at / cols_.stride] = from[col];
   }
 }
 
 void DirectCell::pack_frame(const Exec& exec, const float* x, float* planes) const {
-  const std::size_t rows = o_.input[0] * rows_.length;
+  const std::size_t channel_rows = depth_.length * rows_.length;
+  const std::size_t rows = o_.input[0] * channel_rows;
   const int threads = threads_for(exec, static_cast<double>(rows * cols_.length));
   parallel_for(threads, rows, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      pack_plane_row(x, i / rows_.length, i % rows_.length, planes);
+      pack_plane_row(x, i / channel_rows, i % channel_rows, planes);
     }
   });
+}
+
+// Of a plane rows are told one by one, of a volume slice by slice.
+RowProgress::Layout DirectCell::progress_layout(std::size_t tasks) const {
+  if (depth_.output == 1) {
+    return {kPixelsPerTask, tasks, pitch_, cols_.output, rows_.output, 1};
+  }
+  const std::size_t slice_places = (rows_.output - 1) * pitch_ + cols_.output;
+  return {kPixelsPerTask, tasks, slice_, slice_places, depth_.output * rows_.output, rows_.output};
 }
 
 void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& sink) const {
@@ -157,9 +192,7 @@ void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& s
   const FilterSplit split =
       split_filters(filters, chunks, exec.kernels->filters_per_block, threads);
   const auto run = [&](std::size_t part, Tasks& tasks) {
-    RowProgress progress(
-        {kPixelsPerTask, o_.groups * split.runs, pitch_, cols_.output, rows_.output, 1}, sink,
-        part);
+    RowProgress progress(progress_layout(o_.groups * split.runs), sink, part);
     for (std::size_t task = 0; tasks.next(task);) {
       const std::size_t pixel = task / (o_.groups * split.runs) * kPixelsPerTask;
       const std::size_t group = task / split.runs % o_.groups;
@@ -194,7 +227,7 @@ void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& s
 std::size_t DirectCell::row_start(const State& state, Part part, std::size_t filter,
                                   std::size_t row, bool next) const {
   const std::size_t first = part == kH ? h_start(!next, state) + h_origin() : c_start();
-  return first + filter * plane_ + row * pitch_;
+  return first + filter * plane_ + place(row / rows_.output, row % rows_.output, 0);
 }
 
 void DirectCell::read_row(const State& state, Part part, std::size_t filter, std::size_t row,

@@ -9,7 +9,8 @@ namespace cn {
 // other, swap) and c. Every plane has the same pitch: the width of the output and enough
 // zero columns for the widest shift; they are the right border of one row and the left
 // border of the next. A stride s splits the planes of x into s * s phases, so that under
-// any stride, dilation and padding each tap is one constant offset.
+// any stride, dilation and padding each tap is one constant offset. Of a volume a plane holds all
+// slices, with enough zero rows between two of them, and phases are s * s * s.
 class DirectCell : public ConvLstmCell {
  public:
   DirectCell(const ConvLstm2dOptions& options, const ConvLstmWeights& weights);
@@ -30,20 +31,31 @@ class DirectCell : public ConvLstmCell {
   void pack_weights(const ConvLstmWeights& weights);
   void list_taps();
   void pack_frame(const Exec& exec, const float* x, float* planes) const;
+  // `row` counts on from slice to slice.
   void pack_plane_row(const float* x, std::size_t channel, std::size_t row, float* planes) const;
+
+  // Which of the planes of a channel holds the pixel (z, y, x) of the padded x.
+  std::size_t phase(std::size_t z, std::size_t y, std::size_t x) const;
 
   std::size_t x_floats() const;
   std::size_t h_floats() const { return o_.filters * plane_; }
   std::size_t h_start(bool newest, const State& state) const;
   std::size_t c_start() const { return x_floats() + 2 * h_floats(); }
   // Where the first pixel of the map lies in a plane of h.
-  std::size_t h_origin() const { return (rows_.kernel - 1) / 2 * pitch_ + (cols_.kernel - 1) / 2; }
+  std::size_t h_origin() const {
+    return place((depth_.kernel - 1) / 2, (rows_.kernel - 1) / 2, (cols_.kernel - 1) / 2);
+  }
+  std::size_t place(std::size_t slice, std::size_t row, std::size_t col) const {
+    return slice * slice_ + row * pitch_ + col;
+  }
+  RowProgress::Layout progress_layout(std::size_t tasks) const;
   std::size_t row_start(const State& state, Part part, std::size_t filter, std::size_t row,
                         bool next = false) const;
 
   ConvLstm2dOptions o_;
-  ConvAxis rows_, cols_;
+  ConvAxis depth_, rows_, cols_;
   std::size_t pitch_;   // floats from one row of a plane to the next
+  std::size_t slice_;   // floats from one slice of a plane to the next
   std::size_t pixels_;  // places of the flattened map that are computed, gaps included
   std::size_t plane_;   // floats from one plane to the next
   std::vector<std::ptrdiff_t> x_offsets_, h_offsets_;

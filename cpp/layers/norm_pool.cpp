@@ -25,8 +25,8 @@ NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> po
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (const std::size_t size : {input[axis], pool_.window[axis], pool_.strides[axis]}) {
       if (size == 0 || size > kLargestLength) {
-        throw UnsupportedError("max-pooling: expected sizes of 1 to " +
-                               std::to_string(kLargestLength) + ", found " + std::to_string(size));
+        throw UnsupportedError("pooling: expected sizes of 1 to " + std::to_string(kLargestLength) +
+                               ", found " + std::to_string(size));
       }
     }
     const Window w = window(input[axis], pool_.window[axis], pool_.strides[axis], pool_.same);
@@ -104,6 +104,7 @@ void NormPool::run_row(const KernelTable& kernels, const Span& planes, const Spa
   row.window = pool_.window[2];
   row.stride = pool_.strides[2];
   row.left = before_[2];
+  row.mean = pool_.mean;
   row.out = out;
   row.out_cols = output_[2];
   kernels.norm_pool_row(row);

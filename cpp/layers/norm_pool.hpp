@@ -1,4 +1,4 @@
-// Normalization along one axis and max-pooling over three, in one pass over a frame.
+// Normalization along one axis and pooling over three, in one pass over a frame.
 #pragma once
 
 #include <optional>
@@ -17,10 +17,11 @@ struct Pool {
   Size3 window{1, 1, 1};
   Size3 strides{1, 1, 1};
   bool same = false;  // Keras' padding='same'; 'valid' otherwise
+  bool mean = false;  // of the places inside the frame; otherwise their maximum
 };
 
-// y = max over the window of (x * scale + shift); either part may be missing. The layer
-// of BatchNormalization and MaxPooling, and the pass in which a ConvLSTM writes its frame.
+// y = max, or mean, over the window of (x * scale + shift); either part may be missing. The layer
+// of BatchNormalization and the poolings, and the pass in which a ConvLSTM writes its frame.
 class NormPool : public Layer {
  public:
   NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> pool);

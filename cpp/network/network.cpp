@@ -170,8 +170,8 @@ Network::Added Network::add_layer(NewLayer layer) {
   const std::vector<StatePart> parts = layer.layer->state_parts();
   for (std::size_t i = 0; i < layer.initial.size(); ++i) {
     const Shape& given = value(layer.initial[i]).shape;
-    if (layer.initial.size() != parts.size() || given != parts[i].shape) {
-      throw UnsupportedError("initial state: expected one tensor for each part, found " +
+    if (layer.initial.size() > parts.size() || given != parts[i].shape) {
+      throw UnsupportedError("initial state: expected a tensor for each part at most, found " +
                              to_string(given));
     }
   }

@@ -261,7 +261,11 @@ void Stream::end(int number, Targets& to) {
 }
 
 void Stream::finish(Targets& to) {
-  if (finished_ || frames_ == 0) {
+  const std::vector<Port>& inputs = network_->inputs();
+  const bool takes_frames = std::any_of(inputs.begin(), inputs.end(), [&](const Port& port) {
+    return network_->value(port.value).sequence;
+  });
+  if (finished_ || (takes_frames && frames_ == 0)) {
     throw InputError("stream: expected at least one frame before finish(), found none");
   }
   network_->ticks(frames_, true);  // throws when the sequence cannot end here

@@ -25,6 +25,7 @@ void check(Size3 input, Pool pool, std::size_t norm_axis) {
   };
   const auto expected = [&](std::size_t a, std::size_t b, std::size_t c) {
     double best = -std::numeric_limits<double>::infinity();
+    double sum = 0.0, count = 0.0;
     const std::size_t at[3] = {a, b, c};
     for (std::size_t i = 0; i < pool.window[0] * pool.window[1] * pool.window[2]; ++i) {
       const std::size_t k[3] = {i / (pool.window[1] * pool.window[2]),
@@ -43,8 +44,10 @@ void check(Size3 input, Pool pool, std::size_t norm_axis) {
             static_cast<double>(norm->shift[place[norm_axis]]);
       }
       best = std::fmax(best, v);
+      sum += v;
+      count += 1.0;
     }
-    return best;
+    return pool.mean ? sum / count : best;
   };
   for (const std::string& isa : available_isas()) {
     State none;
@@ -70,6 +73,12 @@ int main() {
     check({3, 9, 21}, {{1, 3, 3}, {1, 3, 3}, true}, axis);
     check({4, 7, 13}, {{2, 3, 4}, {1, 2, 3}, false}, axis);
     check({2, 3, 1100}, {{2, 2, 5}, {2, 1, 2}, true}, axis);
+    check({3, 9, 21}, {{1, 2, 2}, {1, 2, 2}, true, true}, axis);
+    check({4, 7, 13}, {{2, 3, 4}, {1, 2, 3}, true, true}, axis);
+    check({4, 7, 13}, {{2, 3, 4}, {1, 2, 3}, false, true}, axis);
+    // Windows that slide over vectors, and those that are too wide for it.
+    check({2, 3, 1100}, {{1, 1, 128}, {1, 1, 1}, true}, axis);
+    check({2, 3, 1100}, {{1, 2, 129}, {1, 1, 7}, true, true}, axis);
   }
   CN_CHECK_THROWS(UnsupportedError, NormPool({1, 2, 2}, {}, Pool{{1, 3, 1}, {1, 1, 1}, false}));
   return report();

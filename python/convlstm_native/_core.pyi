@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 _Array = NDArray[np.float32]
 _Function = tuple[str, Sequence[float]]
 _Norm = tuple[int, _Array, _Array] | None
-_Pool = tuple[Sequence[int], Sequence[int], bool] | None
+_Pool = tuple[Sequence[int], Sequence[int], bool, bool] | None
+_Interpolation = tuple[int, Sequence[int], Sequence[float]] | None
 
 def available_isas() -> list[str]: ...
 def has_threads() -> bool: ...
@@ -58,6 +59,47 @@ class Network:
     def add_norm_pool(
         self, name: str, value: int, planes: Sequence[int], norm: _Norm, pool: _Pool
     ) -> int: ...
+    def add_reduce(self, name: str, value: int, planes: Sequence[int], mean: bool) -> int: ...
+    def add_pad(
+        self, name: str, value: int, before: Sequence[int], after: Sequence[int], fill: float
+    ) -> int: ...
+    def add_resize(
+        self,
+        name: str,
+        value: int,
+        planes: Sequence[int],
+        rows: _Interpolation,
+        cols: _Interpolation,
+    ) -> int: ...
+    def add_convolution(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        groups: int,
+        activation: _Function,
+    ) -> int: ...
+    def add_convolution_transpose(
+        self,
+        *,
+        name: str,
+        x: int,
+        map: Sequence[int],
+        kernel: _Array,
+        bias: _Array,
+        strides: Sequence[int],
+        dilation: Sequence[int],
+        before: Sequence[int],
+        output: Sequence[int],
+        activation: _Function,
+    ) -> int: ...
     def add_dense(
         self, name: str, value: int, kernel: _Array, bias: _Array, function: _Function
     ) -> int: ...
@@ -85,11 +127,12 @@ class Network:
     def add_concatenate(self, name: str, values: Sequence[int], axis: int) -> int: ...
     def add_dot(self, name: str, a: int, b: int) -> int: ...
     def add_permute(self, name: str, value: int, order: Sequence[int]) -> int: ...
-    def add_conv_lstm_2d(
+    def add_conv_lstm(
         self,
         *,
         name: str,
         x: int,
+        mask: tuple[int, bool] | None,
         initial: Sequence[int],
         frames: bool,
         final: bool,
@@ -98,8 +141,9 @@ class Network:
         kernel: _Array,
         recurrent_kernel: _Array,
         bias: _Array,
-        strides: tuple[int, int],
-        dilation_rate: tuple[int, int],
+        kernel_size: Sequence[int],
+        strides: Sequence[int],
+        dilation_rate: Sequence[int],
         same: bool,
         groups: int,
         activation: _Function,
@@ -107,6 +151,28 @@ class Network:
         norm: _Norm,
         pool: _Pool,
     ) -> tuple[list[int], list[int]]: ...
+    def add_mask(self, name: str, x: int, value: float) -> tuple[int, int]: ...
+    def add_lstm(
+        self,
+        *,
+        name: str,
+        x: int,
+        mask: tuple[int, bool] | None,
+        initial: Sequence[int],
+        frames: bool,
+        final: bool,
+        stateful: bool,
+        units: int,
+        kernel: _Array,
+        recurrent_kernel: _Array,
+        bias: _Array,
+        recurrent_bias: _Array | None = None,
+        activation: _Function,
+        recurrent_activation: _Function = ...,
+    ) -> tuple[list[int], list[int]]: ...
+    add_gru = add_lstm
+    add_gru_reset_before = add_lstm
+    add_simple_rnn = add_lstm
     def finish(self) -> None: ...
 
 class ProfileEvent:

@@ -43,6 +43,12 @@ DEMO_PICTURE = Path("genre-demo.png")
 TIMELINE_WIDTH = 100
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX, .keras or .h5 file.")]
+ModelConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="JSON", help="What model.to_json() gave, for Keras weights alone."
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Default: the processors this process may use.")
 ]
@@ -123,6 +129,7 @@ def convert(
         list[str] | None,
         typer.Option(help="Name of an output's category; once an output, in order."),
     ] = None,
+    config: ModelConfig = None,
 ) -> None:
     """Write any readable model as portable ONNX, and record how its frames are made."""
     given = {
@@ -133,7 +140,7 @@ def convert(
         "fps": fps,
     }
     rules = {name: value for name, value in given.items() if value is not None}
-    conversion.convert(source, target, category or (), **rules)
+    conversion.convert(source, target, category or (), config, **rules)
 
 
 def _numbers(
@@ -158,10 +165,11 @@ def info(
     ] = False,
     threads: Threads = None,
     isa: Isa = None,
+    config: ModelConfig = None,
     as_json: Json = False,
 ) -> None:
     """Show layers, shapes, parameters, work a frame, state and look-ahead."""
-    loaded = cn.Model.load(model, threads=threads, isa=isa)
+    loaded = cn.Model.load(model, threads=threads, isa=isa, config=config)
     summary = loaded.summary()
     spec = loaded.spec
     if as_json:
@@ -201,12 +209,13 @@ def score(
     ],
     threads: Threads = None,
     isa: Isa = None,
+    config: ModelConfig = None,
     as_json: Json = False,
 ) -> None:
     """Score every frame of every input into one table; failed inputs are listed."""
     from convlstm_native.scoring import score_files
 
-    loaded = cn.Model.load(model, threads=threads, isa=isa)
+    loaded = cn.Model.load(model, threads=threads, isa=isa, config=config)
     with score_progress(FrameFormat.of(loaded.spec), inputs) as progress:
         result = score_files(
             loaded, inputs, output, on_frame=progress.on_frame, on_result=progress.on_result
@@ -229,13 +238,14 @@ def verify(
     model: ModelPath,
     frames: Annotated[int, typer.Option(min=1, help="Random frames to run.")] = 8,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    config: ModelConfig = None,
     as_json: Json = False,
 ) -> None:
     """Compare with ONNX Runtime on random frames, and show the largest difference."""
     from convlstm_native.verification import AGREEMENT
     from convlstm_native.verification import verify as compare
 
-    result = compare(model, frames=frames, seed=seed)
+    result = compare(model, frames=frames, seed=seed, config=config)
     if as_json:
         _print_json({"model": str(model), **dataclasses.asdict(result), "agrees": result.agrees})
     else:
@@ -262,6 +272,7 @@ def bench(
         Path | None,
         typer.Option(metavar="JSON", help="Show each layer, and write a Chrome trace there."),
     ] = None,
+    config: ModelConfig = None,
     as_json: Json = False,
 ) -> None:
     """Measure the speed on random frames beside this machine's multiply-add peak."""
@@ -271,7 +282,7 @@ def bench(
     counts = [None] if threads is None else _thread_counts(threads)
     if profile is not None and len(counts) > 1:
         raise typer.BadParameter("--profile: expected one number of --threads, found several")
-    loaded = cn.Model.load(model, threads=counts[0], isa=isa)
+    loaded = cn.Model.load(model, threads=counts[0], isa=isa, config=config)
     results = benchmark.bench_threads(loaded, counts, frames, repeats)
     layers = None
     if profile is not None:

@@ -16,19 +16,24 @@ from convlstm_native.spec import NetworkSpec, Preprocessing
 
 
 def convert(
-    source: str | Path, target: str | Path, categories: Sequence[str] = (), **rules: Any
+    source: str | Path,
+    target: str | Path,
+    categories: Sequence[str] = (),
+    config: readers.Config | None = None,
+    **rules: Any,
 ) -> NetworkSpec:
     """Write ``source`` as portable ONNX to ``target``; returns the network as written.
 
     ``rules`` are fields of :class:`Preprocessing` (``size``, ``color``, ``scale``, ``mean``,
     ``fps``) and replace what the model says; what neither says is the default, at the size of the
-    network. ``categories`` name what each output scores, in the order of the outputs.
+    network. ``categories`` name what each output scores, in the order of the outputs. ``config`` is that
+    of :func:`convlstm_native.readers.read`.
 
     Raises :class:`InputError` for a value out of range or a wrong number of categories, the errors
     of :func:`convlstm_native.readers.read`, and :class:`UnsupportedModelError` where the rules
     contradict the network. ``target`` is written whole or not at all.
     """
-    spec = readers.read(source)
+    spec = readers.read(source, config)
     if rules:
         spec = _with_rules(spec, rules)
     if categories:

@@ -25,6 +25,8 @@ from convlstm_native.threads import chosen_threads
 if TYPE_CHECKING:
     import onnx
 
+    from convlstm_native.readers import Config
+
 
 ALGORITHMS = ("auto", "direct")
 
@@ -68,10 +70,8 @@ class Model:
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm: expected one of {ALGORITHMS}, found {algorithm!r}")
-        if not any(i.sequence for i in spec.inputs):
-            raise UnsupportedModelError(
-                f"network {spec.name!r}: expected an input of frames, found none"
-            )
+        if not spec.inputs:
+            raise UnsupportedModelError(f"network {spec.name!r}: expected an input, found none")
         self._spec = spec
         self._values = spec.values()
         self._running = rewrite(spec) if optimize else spec
@@ -98,17 +98,19 @@ class Model:
         isa: str | None = None,
         optimize: bool = True,
         algorithm: str = "auto",
+        config: Config | None = None,
     ) -> Model:
         """Reads a ``.onnx``, ``.keras`` or ``.h5`` file; its content decides, not its name.
 
-        ``source``: path, the file's bytes, or a loaded ``onnx.ModelProto``.
+        ``source``: path, the file's bytes, or a loaded ``onnx.ModelProto``. ``config`` goes with a Keras
+        file of weights alone: what ``model.to_json()`` gave, as a path, text, bytes or dict.
 
         Raises FileNotFoundError, :class:`ModelFormatError` for a damaged file,
         :class:`UnsupportedModelError` for one with layers that do not run here.
         """
         from convlstm_native.readers import read
 
-        return cls(read(source), threads, isa, optimize, algorithm)
+        return cls(read(source, config), threads, isa, optimize, algorithm)
 
     @property
     def spec(self) -> NetworkSpec:

@@ -32,6 +32,7 @@ from convlstm_native.readers.onnx_contract import (
 )
 from convlstm_native.spec import (
     Activation,
+    AveragePooling,
     BatchNormalization,
     Dense,
     Emit,
@@ -41,6 +42,7 @@ from convlstm_native.spec import (
     MaxPooling,
     NetworkSpec,
     Node,
+    Pooling,
     Repeat,
     Slice,
     Value,
@@ -54,8 +56,7 @@ def to_onnx(spec: NetworkSpec) -> onnx.ModelProto:
 
     Sequences are float32 tensors ``(N, T, *shape)``, singles ``(N, *shape)``, with N and T free.
     Raises :class:`UnsupportedModelError` that lists every node without a portable form: layers
-    joined by the rewrites, pooling over more than three axes, and whatever
-    :meth:`NetworkSpec.values` refuses.
+    joined by the rewrites, and whatever :meth:`NetworkSpec.values` refuses.
     """
     values = spec.values()
     writer = _Writer(spec, values)
@@ -181,27 +182,29 @@ class _Writer:
         self._add("Mul", node.name, [self._tensors[x], scale], [scaled])
         self._add("Add", f"{node.name}/shift", [scaled, shift], self._outputs(node))
 
-    def max_pooling(self, node: Node, layer: MaxPooling) -> None:
+    def pooling(self, node: Node, layer: Pooling) -> None:
         (x,) = node.inputs
         value = self._values[x]
-        if not 1 <= len(value.shape) <= 3:
-            raise UnsupportedModelError(
-                f"input: expected 1 to 3 axes to pool over, found {value.shape}"
-            )
+        skips = any(s > k for k, s in zip(layer.pool_size, layer.strides, strict=True))
+        if not 1 <= len(value.shape) <= 3 or (skips and layer.padding == "same"):
+            # More axes than runtimes pool over, or what they take for negative padding.
+            self.call(node, layer)
+            return
+        operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"
         window = {
             "kernel_shape": layer.pool_size,
             "strides": layer.strides,
             "auto_pad": "SAME_UPPER" if layer.padding == "same" else "VALID",
         }
-        # MaxPool wants two axes before those it pools: time is the second, and a single gets
+        # The operators want two axes before those it pools: time is the second, and a single gets
         # one of length 1.
         if value.sequence:
-            self._add("MaxPool", node.name, [self._tensors[x]], self._outputs(node), **window)
+            self._add(operator, node.name, [self._tensors[x]], self._outputs(node), **window)
             return
         axis = self._weight(node, "axis", np.array([1], np.int64))
         opened, pooled = self._fresh(node.name, "opened"), self._fresh(node.name, "pooled")
         self._add("Unsqueeze", f"{node.name}/open", [self._tensors[x], axis], [opened])
-        self._add("MaxPool", node.name, [opened], [pooled], **window)
+        self._add(operator, node.name, [opened], [pooled], **window)
         self._add("Squeeze", f"{node.name}/close", [pooled, axis], self._outputs(node))
 
     def dense(self, node: Node, layer: Dense) -> None:
@@ -307,8 +310,9 @@ def _tensor_info(name: str, value: Value, time: str) -> onnx.ValueInfoProto:
 
 # Layers that are standard operators; all others are calls.
 _OPERATORS: dict[type[Layer], Callable[[_Writer, Node, Any], None]] = {
+    AveragePooling: _Writer.pooling,
     BatchNormalization: _Writer.batch_normalization,
-    MaxPooling: _Writer.max_pooling,
+    MaxPooling: _Writer.pooling,
     Dense: _Writer.dense,
     Flatten: _Writer.flatten,
     Activation: _Writer.activation,

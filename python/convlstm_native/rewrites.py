@@ -140,19 +140,17 @@ def _unused(name: str, taken: set[str]) -> str:
 
 
 def _conv_lstms(network: NetworkSpec) -> Iterator[tuple[Node, ConvLSTM2D]]:
-    """The ConvLSTM2D layers that nothing has been fused into yet."""
+    """The ConvLSTM2D layers without a mask that nothing has been fused into yet."""
     for node in network.nodes:
         layer = node.layer
-        if isinstance(layer, ConvLSTM2D) and layer.norm is None and layer.pool is None:
+        if not isinstance(layer, ConvLSTM2D) or layer.masked:
+            continue
+        if layer.norm is None and layer.pool is None:
             yield node, layer
 
 
 def _all_but_weights(layer: ConvLSTM2D) -> tuple[object, ...]:
     return tuple(value for value in vars(layer).values() if not isinstance(value, np.ndarray))
-
-
-def _channel_axis(layer: ConvLSTM2D) -> int:
-    return 0 if layer.data_format == "channels_first" else 2
 
 
 def _leaves_alone(pool: MaxPooling, axis: int) -> bool:
@@ -161,7 +159,7 @@ def _leaves_alone(pool: MaxPooling, axis: int) -> bool:
 
 def _merge(siblings: Sequence[tuple[Node, ConvLSTM2D]], graph: _Graph) -> _Swap:
     nodes, layers = [node for node, _ in siblings], [layer for _, layer in siblings]
-    axis, filters = _channel_axis(layers[0]), layers[0].filters
+    axis, filters = layers[0].channel_axis, layers[0].filters
     merged: Layer = replace(
         layers[0],
         filters=filters * len(layers),
@@ -257,7 +255,7 @@ def _fuse(node: Node, layer: ConvLSTM2D, graph: _Graph) -> _Swap:
     if (
         reader is not None
         and isinstance(reader.layer, MaxPooling)
-        and _leaves_alone(reader.layer, _channel_axis(layer))
+        and _leaves_alone(reader.layer, layer.channel_axis)
     ):
         layer = replace(layer, pool=reader.layer)
         chain.append(reader)

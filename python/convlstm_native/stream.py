@@ -50,6 +50,7 @@ class Stream:
         self._threads = threads
         self._core = _core.Stream(network, threads)
         self._names = [output.name for output in spec.outputs]
+        self._sequences = [i for i in spec.inputs if i.sequence]
         self._in_step = self._core.in_step()
         values = spec.values()
         self._values = [values[output.value] for output in spec.outputs]
@@ -59,8 +60,12 @@ class Stream:
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of the first sequence input: time (free), then the frame."""
-        return (None, *next(i.shape for i in self._spec.inputs if i.sequence))
+        """Shape of the first sequence input: time (free), then the frame.
+
+        Raises :class:`InputError` for a model that reads no sequence.
+        """
+        self._expect_sequences()
+        return (None, *self._sequences[0].shape)
 
     @property
     def frames(self) -> int:
@@ -99,6 +104,7 @@ class Stream:
         Raises :class:`InputError`, and leaves the stream as it was, for another shape or type, NaN and
         infinity, and for more frames than the model takes.
         """
+        self._expect_sequences()
         given = tensors.one_frame(self._spec, frame)
         if self._ended:
             for array in given:  # a refused frame must not begin a new sequence
@@ -118,7 +124,7 @@ class Stream:
         Outputs of single tensors have their shape, sequences (T, *shape). Raises :class:`InputError`
         when no frame was pushed, or too few.
         """
-        if self._ended or not self.frames:
+        if self._ended or (self._sequences and not self.frames):
             raise InputError("stream: expected at least one frame, found none")
         self._check_length(self.frames, whole=True)
         to = self._new_arrays(self.frames, None)
@@ -135,15 +141,18 @@ class Stream:
 
         ``given``: array (T, *shape) or any iterable of frames; a dict of arrays for a model with several
         sequence inputs. Returns each output as (T, *shape), or as one tensor where it is a single.
-        A new sequence begins; only stateful layers go on from the sequence before.
+        A new sequence begins; only stateful layers go on from the sequence before. A model that reads no
+        sequence takes its inputs from :meth:`reset`, and an empty dict here.
         """
         return self.predict_checked(given, lambda: None)
 
     def predict_checked(self, given: tensors.Frames, check: Callable[[], None]) -> Outputs:
         """:meth:`predict` that calls ``check`` before each run of frames, and ends when that raises."""
-        whole = self._arrays(given)
+        whole = self._arrays(given) if self._sequences else None
         if self._ended or self.frames:
             self._begin(keep=True)
+        if not self._sequences:
+            return self.flush() or {}
         if whole is None:
             return self._predict_iterable(given, check)
         frames = len(whole[0])
@@ -165,6 +174,7 @@ class Stream:
 
     def profiled(self, given: tensors.Frames) -> list[_core.ProfileEvent]:
         """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
+        self._expect_sequences()
         whole = self._arrays(given)
         self._core.start_profile(len(whole[0]) if whole else tensors.CHUNK_FRAMES)
         self.reset()
@@ -237,6 +247,11 @@ class Stream:
             for a, b, value in zip(before, after, self._values, strict=True)
         ]
 
+    def _expect_sequences(self) -> None:
+        if not self._sequences:
+            names = [i.name for i in self._spec.inputs]
+            raise InputError(f"stream: expected a model that reads frames, found inputs {names}")
+
     def _check_length(self, frames: int, whole: bool) -> None:
         """Raises :class:`InputError` when a sequence has more frames than it must, or fewer."""
         for i in self._spec.inputs:
@@ -245,7 +260,7 @@ class Stream:
 
     def _arrays(self, given: Any) -> list[tensors.Tensor] | None:
         """The sequence inputs as arrays (T, *shape), or None for an iterable of frames."""
-        sequences = [i for i in self._spec.inputs if i.sequence]
+        sequences = self._sequences
         if not isinstance(given, Mapping):
             if not tensors.is_tensor(given) or len(sequences) != 1:
                 return None

@@ -50,14 +50,17 @@ class Verification:
 
 
 def verify(
-    source: str | os.PathLike[str] | bytes | onnx.ModelProto, frames: int = 8, seed: int = 0
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    frames: int = 8,
+    seed: int = 0,
+    config: readers.Config | None = None,
 ) -> Verification:
     """Run a model here and in ONNX Runtime on the same random frames, uniform in [0, 1).
 
     ``source`` is a path, the bytes of a file or a parsed ONNX model. ONNX runs in ONNX Runtime as
-    it is, a Keras model as :func:`to_onnx` writes it. Raises :class:`InputError` without ONNX
-    Runtime or for ``frames`` below 1, :class:`UnsupportedModelError` when ONNX Runtime refuses the
-    model, and what reading the model raises.
+    it is, a Keras model as :func:`to_onnx` writes it; ``config`` goes with Keras weights alone. Raises
+    :class:`InputError` without ONNX Runtime or for ``frames`` below 1, :class:`UnsupportedModelError`
+    when ONNX Runtime refuses the model, and what reading the model raises.
 
     Example::
 
@@ -68,7 +71,7 @@ def verify(
 
     if frames < 1:
         raise InputError(f"frames: expected at least 1, found {frames}")
-    proto = as_onnx(source)
+    proto = as_onnx(source, config)
     model = Model.load(proto)
     data = random_inputs(model.spec, frames, seed)
     theirs = run_onnx_runtime(proto, data)
@@ -77,23 +80,29 @@ def verify(
     return Verification(frames, seed, tuple(outputs))
 
 
-def as_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
-    """A model file as ONNX: as it is, or else converted."""
+def as_onnx(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto, config: readers.Config | None = None
+) -> onnx.ModelProto:
+    """A model file as ONNX: as it is, or else converted. ``config`` goes with Keras weights alone."""
     if isinstance(source, onnx.ModelProto):
         return source
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if data.startswith((readers.HDF5_MAGIC, readers.ZIP_MAGIC)):
-        return to_onnx(readers.read(source))
+        return to_onnx(readers.read(source, config))
     return parse_onnx(data, "<bytes>" if isinstance(source, bytes) else repr(str(source)))
 
 
 def random_inputs(spec: NetworkSpec, frames: int, seed: int) -> dict[str, NDArray[np.float32]]:
-    """One sample for each input by name: (1, frames, ...) or, for a single, (1, ...)."""
+    """One sample for each input by name: (1, frames, ...) or, for a single, (1, ...).
+
+    An input whose number of frames is fixed has as many.
+    """
     generator = np.random.default_rng(seed)
-    return {
-        i.name: generator.random((1, frames, *i.shape) if i.sequence else (1, *i.shape), np.float32)
+    shapes = {
+        i.name: (1, i.length or frames, *i.shape) if i.sequence else (1, *i.shape)
         for i in spec.inputs
     }
+    return {name: generator.random(shape, np.float32) for name, shape in shapes.items()}
 
 
 def run_onnx_runtime(

@@ -3,12 +3,14 @@
 
 #include "kernels/generic/activation.hpp"
 #include "kernels/generic/combine.hpp"
+#include "kernels/generic/conv.hpp"
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/dense.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
+#include "kernels/generic/recurrent.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -27,6 +29,18 @@ constexpr KernelTable make_table(const char* name) {
     table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, P, 2>;
   }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
+  table.units_per_block = kUnitVectors * V::width;
+  table.units_per_block_of_one_gate = kOneGateVectors * V::width;
+  table.lstm_block = lstm_block<V>;
+  table.gru_block = gru_block<V>;
+  table.gru_gates_block = gru_gates_block<V>;
+  table.gru_candidate_block = gru_candidate_block<V>;
+  table.simple_rnn_block = simple_rnn_block<V>;
+  // The four gates of a filter of the cell are as many sums as four filters of a convolution.
+  constexpr std::size_t kFilters = 4 * F;
+  table.conv_filters = kFilters;
+  table.conv_block = conv_block<V, kFilters, P>;
+  table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
   table.dense_block = dense_block<V>;

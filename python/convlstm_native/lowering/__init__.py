@@ -10,11 +10,13 @@ from __future__ import annotations
 from convlstm_native import _core
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.lowering import (
+    convolution,
     dense,
     merging,
     normalization,
     pooling,
     recurrent,
+    resizing,
     shaping,
     time,
 )
@@ -22,11 +24,13 @@ from convlstm_native.lowering.base import Lowering, Table, Tensor, as_given, cha
 from convlstm_native.spec import NetworkSpec, describe
 
 LOWER: Table = {
+    **convolution.LOWER,
     **dense.LOWER,
     **merging.LOWER,
     **normalization.LOWER,
     **pooling.LOWER,
     **recurrent.LOWER,
+    **resizing.LOWER,
     **shaping.LOWER,
     **time.LOWER,
 }

@@ -7,17 +7,30 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from convlstm_native.onnx_bodies import dense, merging, normalization, recurrent, shaping, time
+from convlstm_native.onnx_bodies import (
+    convolution,
+    dense,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    resizing,
+    shaping,
+    time,
+)
 from convlstm_native.onnx_bodies.activations import add_activation
 from convlstm_native.onnx_bodies.base import Body, Call, Table
 from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
 from convlstm_native.spec import Function, Layer, Value
 
 BODIES: Table = {
+    **convolution.BODIES,
     **dense.BODIES,
     **merging.BODIES,
     **normalization.BODIES,
+    **pooling.BODIES,
     **recurrent.BODIES,
+    **resizing.BODIES,
     **shaping.BODIES,
     **time.BODIES,
 }

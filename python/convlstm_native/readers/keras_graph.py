@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 
 FUNCTIONAL_CLASSES = ("Functional", "Model")
+SEQUENTIAL = "Sequential"
+TIME_DISTRIBUTED = "TimeDistributed"
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,18 @@ class Ref:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A layer as the file describes it. ``module`` and ``registered`` tell whose class it is."""
+    """A layer as the file describes it. ``module`` and ``registered`` tell whose class it is.
+
+    ``model`` is the graph of a nested model; ``wrapped`` what a TimeDistributed does to each frame.
+    """
 
     name: str
     class_name: str
     arguments: dict[str, Any]
     module: str | None = None
     registered: str | None = None
+    model: Graph | None = None
+    wrapped: LayerConfig | None = None
 
     @property
     def custom(self) -> bool:
@@ -45,23 +52,32 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: its input tensors in order, and the other arguments."""
+    """One call of a layer: its input tensors in order, and the other arguments.
+
+    ``keys`` name the inputs where they came in a dict. ``per_frame`` is set within TimeDistributed.
+    """
 
     layer: LayerConfig
     index: int
     inputs: tuple[Ref, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    per_frame: bool = False
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A model config. ``calls`` are in an order in which they can run, input layers left out."""
+    """A model config. ``calls`` are in an order in which they can run, input layers left out.
+
+    ``input_names`` are those under which the model, when nested, can be handed its inputs.
+    """
 
     name: str
     layers: tuple[LayerConfig, ...]
     inputs: tuple[LayerConfig, ...]
     calls: tuple[Call, ...]
     outputs: tuple[tuple[str, Ref], ...]
+    input_names: tuple[str, ...] = ()
 
 
 def expect(config: object, key: str, kind: type[Any] | tuple[type[Any], ...], where: str) -> Any:
@@ -101,7 +117,17 @@ def parse_layer(config: object, where: str) -> LayerConfig:
         value if isinstance(value := config.get(key), str) else None
         for key in ("module", "registered_name")
     )
-    return LayerConfig(name, class_name, arguments, module, registered)
+    layer = LayerConfig(name, class_name, arguments, module, registered)
+    where = f"{where}, {class_name} {name!r}"
+    if layer.custom:
+        return layer
+    if class_name == TIME_DISTRIBUTED:
+        inner = expect(arguments, "layer", dict, where)
+        # An inner layer without a name goes by that of the wrapper.
+        return replace(layer, wrapped=parse_layer({"name": name, **inner}, where))
+    if class_name in (SEQUENTIAL, *FUNCTIONAL_CLASSES) and "layers" in arguments:
+        return replace(layer, model=_parse_model(class_name, arguments, where))
+    return layer
 
 
 def parse_graph(model: object, where: str) -> Graph:
@@ -113,14 +139,21 @@ def parse_graph(model: object, where: str) -> Graph:
     class_name = expect(model, "class_name", str, where)
     assert isinstance(model, dict)
     config = expect(model, "config", (dict, list), where)
-    if class_name == "Sequential":
-        return _sequential(config, where)
-    if class_name not in FUNCTIONAL_CLASSES or "layers" not in config:
+    known = class_name == SEQUENTIAL or (class_name in FUNCTIONAL_CLASSES and "layers" in config)
+    if not known:
         raise UnsupportedModelError(
             f"{where}: expected a Functional or Sequential model, found the class {class_name!r}, "
-            "whose Python code the file does not hold"
+            "whose Python code the file does not hold (a subclass of Model; rebuild it with "
+            "keras.Model(inputs, outputs) and save that)"
         )
-    return _functional(config, where)
+    try:
+        return _parse_model(class_name, config, where)
+    except RecursionError as error:
+        raise ModelFormatError(f"{where}: expected fewer models within models") from error
+
+
+def _parse_model(class_name: str, config: Any, where: str) -> Graph:
+    return (_sequential if class_name == SEQUENTIAL else _functional)(config, where)
 
 
 def _unique_layers(entries: list[Any], where: str) -> tuple[LayerConfig, ...]:
@@ -141,7 +174,7 @@ def _sequential(config: dict[str, Any] | list[Any], where: str) -> Graph:
     if not layers:
         raise ModelFormatError(f"{where}: expected layers in the Sequential model, found none")
     if layers[0].class_name != "InputLayer":
-        shape = layers[0].arguments.get("batch_input_shape") or config.get("build_input_shape")
+        shape = _first_shape(layers[0]) or config.get("build_input_shape")
         entry = LayerConfig(f"{layers[0].name}_input", "InputLayer", {"batch_shape": shape})
         layers = (entry, *layers)
     calls = tuple(Call(layer, 0, (Ref(before.name, 0, 0),)) for before, layer in pairwise(layers))
@@ -152,7 +185,16 @@ def _sequential(config: dict[str, Any] | list[Any], where: str) -> Graph:
         layers[:1],
         calls,
         ((last, Ref(last, 0, 0)),),
+        (layers[0].name,),
     )
+
+
+def _first_shape(layer: LayerConfig) -> Any:
+    """Batch shape that the first layer of a Sequential model says it reads, None if it does not."""
+    for key in ("batch_shape", "batch_input_shape"):
+        if layer.arguments.get(key):
+            return layer.arguments[key]
+    return _first_shape(layer.model.inputs[0]) if layer.model else None
 
 
 def _functional(config: dict[str, Any], where: str) -> Graph:
@@ -167,22 +209,55 @@ def _functional(config: dict[str, Any], where: str) -> Graph:
             expect(entry, "inbound_nodes", list, f"{where}, layer {layer.name!r}")
         )
     ]
-    inputs = [by_name.get(ref.layer) for _, ref in _endpoints(config, "input_layers", where)]
+    ends = list(_endpoints(config, "input_layers", where))
+    inputs = [by_name.get(ref.layer) for _, ref in ends]
     if not inputs or not all(layer and layer.class_name == "InputLayer" for layer in inputs):
         raise ModelFormatError(
             f"{where}: expected 'input_layers' to name input layers, "
             f"found {shorten(config['input_layers'])}"
         )
-    outputs = tuple(_endpoints(config, "output_layers", where))
+    outputs = list(_endpoints(config, "output_layers", where))
     if not outputs:
         raise ModelFormatError(f"{where}: expected outputs, found none")
+    nodes = [node for entry in entries for node in entry.get("inbound_nodes") or ()]
+    keras_3 = any(isinstance(node, dict) for node in nodes)
+    calls, outputs = _counted_from_zero(calls, outputs, keras_3)
     return Graph(
         str(config.get("name") or "model"),
         layers,
         tuple(layer for layer in inputs if layer),
         _in_order(calls, layers, [ref for _, ref in outputs], where),
-        outputs,
+        tuple(outputs),
+        tuple(name for name, _ in ends),
     )
+
+
+def _counted_from_zero(
+    calls: list[Call], outputs: list[tuple[str, Ref]], keras_3: bool
+) -> tuple[list[Call], list[tuple[str, Ref]]]:
+    """Calls of nested models by their place in ``inbound_nodes``.
+
+    A functional model's own making counts as its call 0, so that its first call is 1: in Keras 3 only
+    where the outputs of the outer model are named, in Keras 2 everywhere, and there for a Sequential
+    model as well if it began with an input layer. Every call in a file is read by something, so the
+    least number that is read tells whether that was so.
+    """
+    nested = {call.layer.name: call.layer.class_name for call in calls if call.layer.model}
+    read = [ref for call in calls for ref in call.inputs]
+    if keras_3:
+        first = {name: int(kind in FUNCTIONAL_CLASSES) for name, kind in nested.items()}
+    else:
+        read += [ref for _, ref in outputs]
+        first = {
+            name: min((ref.call for ref in read if ref.layer == name), default=0) for name in nested
+        }
+
+    def shifted(ref: Ref) -> Ref:
+        return replace(ref, call=ref.call - first.get(ref.layer, 0))
+
+    if not keras_3:
+        calls = [replace(call, inputs=tuple(map(shifted, call.inputs))) for call in calls]
+    return calls, [(name, shifted(ref)) for name, ref in outputs]
 
 
 def _endpoints(config: dict[str, Any], key: str, where: str) -> Iterator[tuple[str, Ref]]:
@@ -227,7 +302,7 @@ def _refs(value: object) -> Iterator[Ref]:
     if ref := _as_ref(value):
         yield ref
     elif isinstance(value, (list, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in map(value.get, sorted(value)) if isinstance(value, dict) else value:
             yield from _refs(item)
 
 
@@ -259,9 +334,23 @@ def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Cal
             f"{where}: expected a call in 'inbound_nodes', found {shorten(node)}"
         )
     inputs = (*_refs(positional), *_refs(options.pop("initial_state", None)))
-    return Call(
-        layer, index, inputs, {key: value for key, value in options.items() if value is not None}
-    )
+    options = {key: value for key, value in options.items() if not _all_null(value)}
+    return Call(layer, index, inputs, options, _keys(positional))
+
+
+def _all_null(value: object) -> bool:
+    """Null, or lists and objects of nothing else, as the masks of several inputs are."""
+    if isinstance(value, (list, dict)):
+        return all(map(_all_null, value.values() if isinstance(value, dict) else value))
+    return value is None
+
+
+def _keys(positional: object) -> tuple[str, ...]:
+    """Names of the inputs where they are handed over as one dict of tensors, in Keras' order."""
+    only = positional[0] if isinstance(positional, list) and len(positional) == 1 else positional
+    if not isinstance(only, dict) or not all(_as_ref(value) for value in only.values()):
+        return ()
+    return tuple(sorted(only))
 
 
 def _in_order(

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_files import KerasFile
-from convlstm_native.readers.keras_graph import Call, Graph, LayerConfig, Ref, shorten
-from convlstm_native.readers.keras_layers import LAYERS, MERGING, MOVE_TIME, RECURRENT, parse
+from convlstm_native.readers.keras_graph import Call, Graph, Ref, shorten
+from convlstm_native.readers.keras_layers import LAYERS, MERGING, PREPROCESSING, RECURRENT, parse
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
+from convlstm_native.readers.keras_layers.masks import carry
 from convlstm_native.readers.keras_layers.operations import TAKE_NUMBERS, is_operation
-from convlstm_native.spec import Collect, Emit, Input, Layer, NetworkSpec, Node, Output
-
-# Layers whose first input is a sequence whatever its rank, and layers that say nothing about time.
-SEQUENCE_READERS = (*RECURRENT, "TimeDistributed", "MaxPooling3D")
-TIMELESS = frozenset(LAYERS) - {*SEQUENCE_READERS, *MOVE_TIME}
+from convlstm_native.readers.keras_nesting import flatten
+from convlstm_native.readers.keras_time import batch_shape, sequence_inputs
+from convlstm_native.spec import Emit, Input, Layer, NetworkSpec, Node, Output
 
 
 def to_spec(file: KerasFile) -> NetworkSpec:
@@ -25,26 +24,18 @@ def to_spec(file: KerasFile) -> NetworkSpec:
     Raises :class:`UnsupportedModelError` that lists every problem, :class:`ModelFormatError` when
     weights are missing or do not fit the layers.
     """
-    builders, problems, notes = _parse_layers(file)
+    graph = flatten(file.graph, file.where)
+    builders, problems, notes = _parse_layers(graph, file.major)
     if not file.version:
         notes.insert(
             0, "the file names no Keras version: read as Keras 1, whose hard_sigmoid is 0.2 x + 0.5"
         )
-    assembly = _Assembly(file, builders, problems)
-    assembly.add_inputs()
-    for call in file.graph.calls:
-        assembly.add_call(call)
-    if problems:
-        raise UnsupportedModelError.from_problems(
-            f"{file.where}: model {file.graph.name!r}", problems
-        )
-    inputs = tuple(assembly.inputs)
-    if not any(isinstance(node.layer, Collect) for node in assembly.nodes):
-        # Nothing hangs on the number of frames that the model was made for.
-        inputs = tuple(replace(i, length=None) for i in inputs)
+    assembly = _assemble(file, graph, builders)
+    if problems := problems + assembly.problems:
+        raise UnsupportedModelError.from_problems(f"{file.where}: model {graph.name!r}", problems)
     return NetworkSpec(
-        name=file.graph.name,
-        inputs=inputs,
+        name=graph.name,
+        inputs=tuple(assembly.inputs),
         nodes=tuple(assembly.nodes),
         outputs=assembly.outputs(),
         source=f"Keras {file.version or '1'}",
@@ -52,15 +43,15 @@ def to_spec(file: KerasFile) -> NetworkSpec:
     )
 
 
-def _parse_layers(file: KerasFile) -> tuple[dict[str, Builder], list[str], list[str]]:
+def _parse_layers(graph: Graph, major: int) -> tuple[dict[str, Builder], list[str], list[str]]:
     """What builds each layer, by layer name; the problems found; the notes for the user."""
     builders: dict[str, Builder] = {}
     problems: list[str] = []
     precise: dict[str, list[str]] = {}
-    for layer in file.graph.layers:
-        if layer.class_name == "InputLayer":
-            continue
-        arguments = Arguments(layer, file.major)
+    for layer in graph.layers:
+        if layer.model:
+            continue  # called with arguments, which the assembly reports
+        arguments = Arguments(layer, major)
         try:
             builders[layer.name] = parse(arguments)
         except UnsupportedModelError as error:
@@ -74,54 +65,18 @@ def _parse_layers(file: KerasFile) -> tuple[dict[str, Builder], list[str], list[
     return builders, problems, notes
 
 
-def sequence_inputs(graph: Graph) -> frozenset[str]:
-    """Names of the inputs that are sequences; the others are singles.
-
-    Keras does not tell time from other axes, so the rule looks at the use and the shape. An input
-    is a sequence when
-    - a ConvLSTM2D (as its x), a TimeDistributed or a MaxPooling3D reads it, directly or through
-      layers that keep the leading axes (activations, normalization, Dense, Dropout; of a layer that
-      merges several, the inputs with most axes), or
-    - its batch shape has five axes or more, or
-    - its first axis after batch is open (None): only time may be.
-    A rank-4 input that is read as an initial state alone is thus a single.
-    """
-    wanted: set[Ref] = set()
-    for call in reversed(graph.calls):
-        timeless = (
-            call.layer.class_name in TIMELESS and Ref(call.layer.name, call.index, 0) in wanted
-        )
-        if call.inputs and (timeless or call.layer.class_name in SEQUENCE_READERS):
-            wanted.update(_with_most_axes(call, graph))
-    return frozenset(
-        layer.name
-        for layer in graph.inputs
-        if Ref(layer.name, 0, 0) in wanted
-        or len(shape := _batch_shape(layer)) >= 5
-        or (len(shape) > 1 and shape[1] is None)
-    )
-
-
-def _with_most_axes(call: Call, graph: Graph) -> list[Ref]:
-    """The inputs of a call that have its time axis: the first, or of a merging layer all but small ones."""
-    if call.layer.class_name not in MERGING:
-        return [call.inputs[0]]
-    ranks = {Ref(layer.name, 0, 0): len(_batch_shape(layer)) for layer in graph.inputs}
-    most = max((ranks[ref] for ref in call.inputs if ref in ranks), default=0)
-    return [ref for ref in call.inputs if ref not in ranks or ranks[ref] == most >= 3]
-
-
-def _batch_shape(layer: LayerConfig) -> list[int | None]:
-    """The shape of an input layer with its batch axis; Keras 2 calls it ``batch_input_shape``."""
-    shape = layer.arguments.get("batch_shape", layer.arguments.get("batch_input_shape"))
-    if not isinstance(shape, list) or not all(
-        n is None or (type(n) is int and n >= 1) for n in shape
-    ):
-        raise ModelFormatError(
-            f"input {layer.name!r}: expected a batch shape of positive integers and nulls, "
-            f"found {shorten(shape)}"
-        )
-    return shape
+def _assemble(file: KerasFile, graph: Graph, builders: dict[str, Builder]) -> _Assembly:
+    """The network for any number of frames if it can be had, else for the number in the file."""
+    lengths = {}
+    for layer in graph.inputs:
+        shape = batch_shape(layer)
+        lengths[layer.name] = shape[1] if len(shape) > 1 else None
+    free = _Assembly(file, graph, builders, dict.fromkeys(lengths)).run()
+    known = any(length is not None for length in lengths.values())
+    frames = {lengths[i.name] for i in free.inputs if i.sequence and i.name in lengths}
+    if known and (free.problems or free.lengths_differ or len(frames) > 1):
+        return _Assembly(file, graph, builders, lengths).run()
+    return free
 
 
 @dataclass
@@ -129,30 +84,40 @@ class _Assembly:
     """The network under construction. ``values``: what each Keras tensor became, name and shape.
 
     A tensor that a problem left unknown is missing there, and so is all that depends on it.
+    ``lengths`` are the frames of each input that is a sequence. ``lengths_differ`` is set when a layer
+    reads a sequence of any length beside one of known length: the first is then not free.
     """
 
     file: KerasFile
+    graph: Graph
     builders: dict[str, Builder]
-    problems: list[str]
+    lengths: dict[str, int | None]
+    problems: list[str] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     values: dict[Ref, Tensor] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    lengths_differ: bool = False
+
+    def run(self) -> _Assembly:
+        """Place everything; gives back itself."""
+        self.add_inputs()
+        for call in self.graph.calls:
+            self.add_call(call)
+        return self
 
     def add_inputs(self) -> None:
         """Every input layer in the model's order."""
-        sequences = sequence_inputs(self.file.graph)
-        for layer in self.file.graph.inputs:
+        sequences = sequence_inputs(self.graph)
+        for layer in self.graph.inputs:
             is_sequence = layer.name in sequences
             lead = 2 if is_sequence else 1
-            batch_shape = _batch_shape(layer)
-            shape = tuple(batch_shape[lead:])
+            whole = batch_shape(layer)
+            shape = tuple(whole[lead:])
             known = tuple(n for n in shape if n is not None)
             if not shape or known != shape:
                 axes = [i + lead for i, n in enumerate(shape) if n is None]
-                found = (
-                    f"{_batch_shape(layer)}, open at axis {axes}" if axes else _batch_shape(layer)
-                )
+                found = f"{whole}, open at axis {axes}" if axes else str(whole)
                 self.problems.append(
                     f"input {layer.name!r}: expected every axis known but batch and time, "
                     f"found {found}"
@@ -163,14 +128,14 @@ class _Assembly:
                     self.problems.append(
                         f"input {layer.name!r}: {switch}: expected false, found true"
                     )
-            length = batch_shape[1] if is_sequence else None
+            length = self.lengths[layer.name] if is_sequence else None
             given = Input(self._unique(layer.name), known, is_sequence, length=length)
             in_step = {i.length for i in self.inputs if i.sequence} <= {length, None}
             if length is not None and not in_step:
                 # Frames come in step with those of the inputs before; these are given at once.
                 given = replace(given, shape=(length, *known), sequence=False, length=None)
             self.inputs.append(given)
-            tensor = Tensor(layer.name, given.value)
+            tensor = Tensor(given.name, given.value)
             if is_sequence and not given.sequence:
                 (tensor,) = self._add_node(layer.name, Emit(), (tensor,))
             self.values[Ref(layer.name, 0, 0)] = tensor
@@ -189,15 +154,20 @@ class _Assembly:
             return
         site = CallSite(
             inputs=tuple(known),
-            lead=2 if known[0].value.sequence else 1,
+            lead=2 if known[0].value.sequence and not call.per_frame else 1,
             weights=self.file.weights.get(call.layer.name, ()),
             add=lambda layer, inputs: self._add_node(name, layer, inputs),
             options=call.options,
             flip=self.file.backend == "theano",
+            per_frame=call.per_frame,
         )
         before = len(self.nodes)
         try:
+            if call.per_frame:
+                site = replace(site, inputs=tuple(map(site.as_sequence, site.inputs)))
             made = self.builders[call.layer.name](site)
+            if call.layer.class_name not in RECURRENT:
+                made = carry(call, known, made)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
             return
@@ -234,7 +204,10 @@ class _Assembly:
 
     def _add_node(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """A node, named after the Keras layer; the first of several has the plain name for now."""
-        made = layer.infer([tensor.value for tensor in inputs])
+        values = [tensor.value for tensor in inputs]
+        made = layer.infer(values)
+        lengths = {value.length is None for value in values if value.sequence}
+        self.lengths_differ |= len(lengths) > 1
         node_name = self._unique(name)
         outputs = tuple(
             node_name if i == 0 else self._unique(f"{node_name}:{i}") for i in range(len(made))
@@ -246,7 +219,7 @@ class _Assembly:
         """The model's outputs under Keras' names; a repeated name gets a number."""
         taken: set[str] = set()
         outputs = []
-        for name, ref in self.file.graph.outputs:
+        for name, ref in self.graph.outputs:
             if ref not in self.values:
                 raise ModelFormatError(
                     f"{self.file.where}: output {name!r}: expected a tensor, found {ref}"
@@ -261,13 +234,18 @@ class _Assembly:
     @staticmethod
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
-        allowed = (1, 3) if call.layer.class_name in RECURRENT else (1,)
-        if is_operation(call.layer) and call.layer.class_name in TAKE_NUMBERS and call.inputs:
+        kind = call.layer.class_name
+        if is_operation(call.layer) and kind in TAKE_NUMBERS and call.inputs:
             return ""  # its builder looks at tensors and numbers
-        many = call.layer.class_name in MERGING and call.inputs
-        if not many and len(call.inputs) not in allowed and call.layer.class_name in LAYERS:
-            return f"inputs: expected {' or '.join(map(str, allowed))}, found {len(call.inputs)}"
-        if options := {key: value for key, value in call.options.items() if value is not False}:
+        several = {*RECURRENT, *MERGING} if call.inputs else set()
+        if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
+            return f"inputs: expected 1, found {len(call.inputs)}"
+        if call.per_frame and kind in RECURRENT:
+            return "expected a layer that works on one frame within TimeDistributed, found this one"
+        # Keras notes the default of its preprocessing layers, which predict() overrides.
+        own = {"training"} if kind in PREPROCESSING else set()
+        given = {key: value for key, value in call.options.items() if key not in own}
+        if options := {key: value for key, value in given.items() if value is not False}:
             return f"call arguments: expected none but tensors, found {shorten(options)}"
         return ""
 

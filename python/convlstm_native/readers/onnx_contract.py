@@ -93,6 +93,8 @@ def encode_layer(layer: Layer) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for name, hint in _fields(type(layer)).items():
         value = getattr(layer, name)
+        if name in layer.ADDED_LATER and value == getattr(type(layer), name):
+            continue
         if hint is Function:
             attributes |= encode_function(name, value)
         elif hint not in _WEIGHTS and value != ():
@@ -127,6 +129,8 @@ def decode_layer(kind: type[Layer], attributes: dict[str, Any]) -> dict[str, Any
     rest = dict(attributes)
     arguments: dict[str, Any] = {}
     for name, hint in _fields(kind).items():
+        if name in kind.ADDED_LATER and name not in rest:
+            continue
         if hint is Function:
             arguments[name] = decode_function(name, rest)
         elif hint not in _WEIGHTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,6 +40,7 @@ from convlstm_native.readers.onnx_matcher import (
 )
 from convlstm_native.spec import (
     LAYERS,
+    AveragePooling,
     BatchNormalization,
     Dense,
     Flatten,
@@ -81,7 +83,7 @@ def _call(matcher: Matcher, node: onnx.NodeProto) -> None:
         given = needed or node.input[index]
         arguments[name] = matcher.weight(node, index) if given else None
     if "initial_state" in kind.NOT_IN_FILES:
-        arguments["initial_state"] = bool(others)
+        arguments["initial_state"] = len(others) > arguments.get("masked", False)
     tensors = [_plain(matcher.tensor(name)) for name in (node.input[0], *others)]
     matcher.emit(node, kind(**arguments), tensors, list(node.output))
 
@@ -203,35 +205,31 @@ def _batch_normalization(matcher: Matcher, node: onnx.NodeProto) -> None:
     matcher.emit(node, layer, [x], list(node.output))
 
 
-def _max_pool(matcher: Matcher, node: onnx.NodeProto) -> None:
-    """MaxPool runs over all axes after the second, which a single gets by an Unsqueeze."""
+def _pool(matcher: Matcher, node: onnx.NodeProto) -> None:
+    """The poolings run over all axes after the second, which a single gets by an Unsqueeze."""
+    kind = MaxPooling if node.op_type == "MaxPool" else AveragePooling
+    own: dict[str, Any] = (
+        {"dilations": None, "storage_order": 0} if kind is MaxPooling else {"count_include_pad": 0}
+    )
     found = options(
-        node,
-        kernel_shape=None,
-        strides=None,
-        pads=None,
-        dilations=None,
-        auto_pad="NOTSET",
-        ceil_mode=0,
-        storage_order=0,
+        node, kernel_shape=None, strides=None, pads=None, auto_pad="NOTSET", ceil_mode=0, **own
     )
     x = matcher.tensor(node.input[0])
     fixed = 2 - len(x.lead)
     axes = x.shape[fixed:]
     pool, ones = list(found["kernel_shape"]), [1] * len(axes)
     strides = found["strides"] or ones
-    require(
-        found | {"dilations": found["dilations"] or ones},
-        ceil_mode=0,
-        storage_order=0,
-        dilations=ones,
-    )
+    require(found, ceil_mode=0)
+    if kind is MaxPooling:
+        require(found | {"dilations": found["dilations"] or ones}, storage_order=0, dilations=ones)
     if not len(pool) == len(strides) == len(axes) or min([*pool, *strides], default=1) < 1:
         raise UnsupportedModelError(
             f"kernel_shape: expected {len(axes)} axes, found {pool}, strides {strides}"
         )
     padding = _padding(found["auto_pad"], found["pads"], axes, pool, strides)
-    layer = MaxPooling((*[1] * fixed, *pool), (*[1] * fixed, *strides), padding)
+    if kind is AveragePooling and padding == "same":
+        require(found, count_include_pad=0)
+    layer = kind((*[1] * fixed, *pool), (*[1] * fixed, *strides), padding)
     output = node.output[0]
     if len(node.output) > 1:
         raise UnsupportedModelError("outputs: expected the maximum alone, found its indices too")
@@ -372,13 +370,14 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(OPERATORS, read_activation),
     **dict.fromkeys(("Add", "Mul", "Sub", "Div"), _affine),
     **dict.fromkeys(("Identity", "Dropout"), _pass),
+    "AveragePool": _pool,
     "BatchNormalization": _batch_normalization,
     "Clip": read_clip,
     "Flatten": _flatten,
     "Gemm": _gemm,
     "LeakyRelu": read_leaky_relu,
     "MatMul": _matmul,
-    "MaxPool": _max_pool,
+    "MaxPool": _pool,
     "Reshape": _reshape,
     "Shape": _shape,
     "Slice": _slice,

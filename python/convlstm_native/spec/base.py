@@ -35,10 +35,12 @@ class Layer:
     """Base of the layer dataclasses. A layer is plain data; ``infer`` holds its shape rule.
 
     The fields of a layer are its arguments and, as arrays, its weights; readers and writers go by their
-    types. ``NOT_IN_FILES`` names those that only the rewrites set, or that the number of inputs tells.
+    types. ``NOT_IN_FILES`` names those that only the rewrites set, or that the number of inputs tells;
+    ``ADDED_LATER`` those that older files lack, which files leave out where they have their defaults.
     """
 
     NOT_IN_FILES: ClassVar[frozenset[str]] = frozenset()
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """Values of the outputs, given those of the inputs.

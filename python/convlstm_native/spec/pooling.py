@@ -1,4 +1,4 @@
-"""Layers that look at windows of a frame without weights."""
+"""Layers that make one number of many places, without weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from convlstm_native.spec.base import Layer, Value, expect, expect_lengths, wind
 
 
 @dataclass(frozen=True)
-class MaxPooling(Layer):
-    """Maximum over a window of the frame; ``pool_size`` and ``strides`` have one entry a frame axis.
+class Pooling(Layer):
+    """A window over the frame; ``pool_size`` and ``strides`` have one entry a frame axis.
 
-    ``padding`` is 'same' or 'valid' as Keras defines them; padded places never win.
+    ``padding`` is 'same' or 'valid' as Keras defines them.
     """
 
     pool_size: tuple[int, ...]
@@ -37,4 +37,34 @@ class MaxPooling(Layer):
             f"at least {self.pool_size}",
             x.shape,
         )
+        return (x.with_shape(shape),)
+
+
+class MaxPooling(Pooling):
+    """The maximum of each window; padded places never win."""
+
+
+class AveragePooling(Pooling):
+    """The mean of each window; padded places do not count."""
+
+
+@dataclass(frozen=True)
+class Reduce(Layer):
+    """The 'mean' or 'max' over ``axes`` of the frame, which go or with ``keepdims`` have length 1."""
+
+    axes: tuple[int, ...]
+    function: str
+    keepdims: bool = False
+
+    def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        (x,) = inputs
+        rank = len(x.shape)
+        known = self.axes == tuple(sorted(set(self.axes) & set(range(rank))))
+        expect(known and bool(self.axes), "axes", f"ascending, within 0 to {rank - 1}", self.axes)
+        expect(self.function in ("mean", "max"), "function", "'mean' or 'max'", self.function)
+        if self.keepdims:
+            shape = tuple(1 if axis in self.axes else n for axis, n in enumerate(x.shape))
+        else:
+            shape = tuple(n for axis, n in enumerate(x.shape) if axis not in self.axes)
+        expect(len(shape) >= 1, "axes", "one of the frame to be left", self.axes)
         return (x.with_shape(shape),)

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import ModuleType
 
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
 from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
+    convolution,
     dense,
     merging,
     normalization,
     operations,
     pooling,
     recurrent,
+    recurrent_wrappers,
+    resizing,
     shaping,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
 
+FAMILIES: tuple[ModuleType, ...] = (
+    recurrent,
+    recurrent_wrappers,
+    convolution,
+    dense,
+    merging,
+    normalization,
+    pooling,
+    resizing,
+    shaping,
+)
+
 
 def _time_distributed(args: Arguments) -> Builder:
-    where = args.what
-    inner_config = parse_layer(
-        {"config": {}, **expect(args.layer.arguments, "layer", dict, where)}, where
-    )
-    args.seen.add("layer")
-    inner_args = Arguments(replace(inner_config, name=args.layer.name), args.keras_major)
-    if inner_config.class_name in ("TimeDistributed", *RECURRENT):
-        args.reject("layer", "a layer that works on one frame", inner_config.class_name)
-        return identity
-    inner = parse(inner_args)
-
-    def build(site: CallSite) -> tuple[Tensor, ...]:
-        if not site.value.sequence and len(site.value.shape) < 2:
-            raise UnsupportedModelError(f"input: expected a sequence, found {site.value}")
-        return inner(replace(site, lead=1, inputs=tuple(map(site.as_sequence, site.inputs))))
-
-    return build
+    """The reader of models has unwrapped all others: what is left stands within another one."""
+    args.ignore("layer")
+    args.reject("layer", "one TimeDistributed around it", "one within another")
+    return identity
 
 
 def _spectral_normalization(args: Arguments) -> Builder:
@@ -57,19 +60,28 @@ def _spectral_normalization(args: Arguments) -> Builder:
 
 
 LAYERS: dict[str, Parse] = {
-    **recurrent.LAYERS,
-    **dense.LAYERS,
-    **merging.LAYERS,
-    **normalization.LAYERS,
-    **pooling.LAYERS,
-    **shaping.LAYERS,
+    **{name: parse for family in FAMILIES for name, parse in family.LAYERS.items()},
     "SpectralNormalization": _spectral_normalization,
     "TimeDistributed": _time_distributed,
 }
-RECURRENT = tuple(recurrent.LAYERS)
+
+
+def _declared(what: str) -> frozenset[str]:
+    return frozenset().union(*(getattr(family, what, ()) for family in FAMILIES))
+
+
+# What the families declare about time. Layers not named here are frame-wise: axis 1 of what they make
+# is axis 1 of what they read.
+# Layers whose first input is a sequence, whatever its rank.
+READS_TIME = _declared("READS_TIME")
+# Layers that make of a sequence something without its time axis, or the other way round.
+MOVE_TIME = _declared("MOVE_TIME")
+# Layers whose inputs behind the first are states, and whose first output is a sequence if asked for.
+RECURRENT = _declared("RECURRENT")
 # Layers that take a list of tensors.
-MERGING = tuple(merging.LAYERS)
-MOVE_TIME = shaping.MOVE_TIME
+MERGING = _declared("MERGING")
+# Layers whose calls hold a default of "training" that predict() overrides.
+PREPROCESSING = resizing.PREPROCESSING
 
 
 def parse(args: Arguments) -> Builder:

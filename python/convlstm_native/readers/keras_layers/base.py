@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from convlstm_native import spec
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
@@ -19,10 +19,11 @@ from convlstm_native.spec import Array, Value
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value of the spec under its name."""
+    """A value of the spec under its name; ``mask`` tells which frames count, as Keras' masks do."""
 
     name: str
     value: Value
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class CallSite:
     ``lead`` counts the Keras axes before those of the frame of the first input: 2 for a sequence
     (batch, time), 1 for a single and within TimeDistributed. ``options`` are the call arguments that
     are no tensors. ``flip`` is set for weights of the Theano backend, whose convolutions ran over a
-    mirrored kernel. ``add`` puts a node into the network and gives back what it makes.
+    mirrored kernel. ``per_frame`` is set within TimeDistributed, where a frame is all that a layer
+    sees. ``add`` puts a node into the network and gives back what it makes.
     """
 
     inputs: tuple[Tensor, ...]
@@ -41,6 +43,7 @@ class CallSite:
     add: Callable[[spec.Layer, Sequence[Tensor]], tuple[Tensor, ...]]
     options: dict[str, Any] = field(default_factory=dict)
     flip: bool = False
+    per_frame: bool = False
 
     @property
     def value(self) -> Value:
@@ -50,9 +53,10 @@ class CallSite:
     def as_single(self, x: Tensor) -> Tensor:
         """``x`` with time as its first axis, for layers that mix frames; holds the whole sequence.
 
-        Raises :class:`UnsupportedModelError` when the model leaves the number of frames open.
+        Within TimeDistributed the layer mixes what is in a frame, so it is ``x`` as it is. Raises
+        :class:`UnsupportedModelError` when the model leaves the number of frames open.
         """
-        if not x.value.sequence:
+        if not x.value.sequence or self.per_frame:
             return x
         if x.value.length is None:
             raise UnsupportedModelError(
@@ -93,7 +97,7 @@ def take(site: CallSite, what: str, **shapes: tuple[int, ...]) -> dict[str, Arra
     return dict(zip(shapes, site.weights, strict=True))
 
 
-def over_axes(axes: Sequence[int], site: CallSite) -> tuple[Tensor, tuple[int, ...]]:
+def with_frame_axes(axes: Sequence[int], site: CallSite) -> tuple[Tensor, tuple[int, ...]]:
     """The first input, and Keras axes as axes of its frame; with time among them, as a single.
 
     :func:`as_before` makes a sequence of the result again.
@@ -126,3 +130,24 @@ def frame_axis(axis: int, site: CallSite) -> int:
             f"found {axis}; batch and time are not supported"
         )
     return index
+
+
+T = TypeVar("T")
+
+
+def over_axes(
+    site: CallSite, data_format: str, values: Sequence[T], channel: T
+) -> tuple[T | None, tuple[T, ...]]:
+    """One value an axis of a layer over rows, columns...: that of time, and those of the frame.
+
+    ``values`` are those of the layer's own axes, ``channel`` that of the channels. With channels_last
+    the first axis of the layer is the first one behind batch: time, where the layer is called on a
+    sequence. There is no value of time where there is no such axis.
+    """
+    every = (channel, *values) if data_format == "channels_first" else (*values, channel)
+    rank = len(site.value.shape) + site.lead
+    if rank != len(every) + 1:
+        raise UnsupportedModelError(
+            f"input: expected {len(every) + 1} axes with batch, found {rank}"
+        )
+    return (every[0], every[1:]) if site.lead == 2 else (None, every)

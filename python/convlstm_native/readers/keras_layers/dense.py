@@ -15,8 +15,8 @@ from convlstm_native.readers.keras_layers.base import (
     as_before,
     identity,
     one,
-    over_axes,
     take,
+    with_frame_axes,
 )
 from convlstm_native.readers.keras_layers.shaping import along_one
 
@@ -52,7 +52,7 @@ def _activation(args: Arguments) -> Builder:
     axes = args.axes()
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        x, along = over_axes(axes, site)
+        x, along = with_frame_axes(axes, site)
         return as_before(site, along_one(site, x, along, lambda _: spec.Activation(function)))
 
     return build

@@ -133,3 +133,4 @@ LAYERS: dict[str, Parse] = {
     "Concatenate": _concatenate,
     "Dot": _dot,
 }
+MERGING = frozenset(LAYERS)

@@ -16,8 +16,8 @@ from convlstm_native.readers.keras_layers.base import (
     Parse,
     Tensor,
     as_before,
-    over_axes,
     take,
+    with_frame_axes,
 )
 from convlstm_native.readers.keras_layers.shaping import along_one, reshaped
 
@@ -31,7 +31,7 @@ def _batch_normalization(args: Arguments) -> Builder:
     what = args.what
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        x, (index,) = over_axes((axis,), site)
+        x, (index,) = with_frame_axes((axis,), site)
         names = ["gamma"] * scaled + ["beta"] * centered + ["moving_mean", "moving_variance"]
         shape = (x.value.shape[index],)
         weights = {
@@ -75,7 +75,7 @@ def _rms_normalization(args: Arguments) -> Builder:
     build = _normalized(args.what, axes, ["scale"], "rms", args.number("epsilon", 1e-6))
 
     def checked(site: CallSite) -> tuple[Tensor, ...]:
-        x, along = over_axes(axes, site)
+        x, along = with_frame_axes(axes, site)
         rank = len(x.value.shape)
         if sorted(along) != list(range(rank - len(along), rank)):
             raise UnsupportedModelError(f"axis: expected the last axes, found {list(axes)}")
@@ -96,7 +96,7 @@ def _normalized(
     """A LayerNormalization whose weights are scale, shift or both, under Keras' ``names``."""
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        x, along = over_axes(axes, site)
+        x, along = with_frame_axes(axes, site)
         # Keras lays weights along the axes in ascending order, whatever order they were listed in.
         stored = tuple(x.value.shape[axis] for axis in along)
         shape = tuple(x.value.shape[axis] for axis in sorted(along))
@@ -121,7 +121,7 @@ def _group_normalization(args: Arguments) -> Builder:
     what = args.what
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        x, (index,) = over_axes((axis,), site)
+        x, (index,) = with_frame_axes((axis,), site)
         if site.lead == 2 and x.value.sequence:
             # Time is one of the axes that are normalized.
             x, index = site.as_single(x), index + 1
@@ -161,7 +161,7 @@ def _normalization(args: Arguments) -> Builder:
     what = args.what
 
     def build(site: CallSite) -> tuple[Tensor, ...]:
-        x, found = over_axes(listed, site)
+        x, found = with_frame_axes(listed, site)
         axes = tuple(sorted(found))
         shape = tuple(x.value.shape[axis] for axis in axes)
         if known is None:

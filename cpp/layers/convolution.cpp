@@ -1,0 +1,140 @@
+#include "layers/convolution.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace cn {
+namespace {
+
+void check(const ConvolutionOptions& o) {
+  const auto expect = [](std::size_t size, std::size_t least) {
+    if (size < least || size > kLargestLength) {
+      throw UnsupportedError("convolution: expected sizes of " + std::to_string(least) + " to " +
+                             std::to_string(kLargestLength) + ", found " + std::to_string(size));
+    }
+  };
+  for (const std::size_t size : {o.channels, o.filters, o.groups}) expect(size, 1);
+  for (const Size3& sizes : {o.input, o.kernel, o.strides, o.dilation, o.output}) {
+    for (const std::size_t size : sizes) expect(size, 1);
+  }
+  for (const std::size_t size : o.before) expect(size, 0);
+  if (o.channels % o.groups != 0 || o.filters % o.groups != 0) {
+    throw UnsupportedError("convolution: expected groups that divide channels and filters");
+  }
+}
+
+PlaneConvolutionOptions planes_of(const ConvolutionOptions& o) {
+  check(o);
+  PlaneConvolutionOptions planes;
+  planes.channels = o.channels;
+  planes.filters = o.filters;
+  planes.groups = o.groups;
+  planes.activation = o.activation;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    TapAxis& a = planes.axes[axis];
+    a.input = o.input[axis];
+    a.output = a.places = o.output[axis];
+    a.stride = o.strides[axis];
+    a.taps.clear();
+    for (std::size_t k = 0; k < o.kernel[axis]; ++k) {
+      a.taps.push_back(static_cast<std::ptrdiff_t>(k * o.dilation[axis]) -
+                       static_cast<std::ptrdiff_t>(o.before[axis]));
+    }
+  }
+  return planes;
+}
+
+// The outputs of one axis that have the same remainder: where they are, and the numbers k of their
+// taps with the input that each reads.
+struct Remainder {
+  TapAxis axis;
+  std::vector<std::size_t> kernel;
+};
+
+std::vector<Remainder> remainders(const ConvolutionOptions& o, std::size_t axis) {
+  std::vector<Remainder> found;
+  const auto stride = static_cast<std::ptrdiff_t>(o.strides[axis]);
+  for (std::size_t first = 0; first < std::min(o.strides[axis], o.output[axis]); ++first) {
+    Remainder r;
+    r.axis.input = o.input[axis];
+    r.axis.output = o.output[axis];
+    r.axis.first = first;
+    r.axis.step = o.strides[axis];
+    r.axis.places = (o.output[axis] - first - 1) / o.strides[axis] + 1;
+    r.axis.taps.clear();
+    for (std::size_t k = 0; k < o.kernel[axis]; ++k) {
+      const auto reach = static_cast<std::ptrdiff_t>(first + o.before[axis]) -
+                         static_cast<std::ptrdiff_t>(k * o.dilation[axis]);
+      if (reach % stride != 0) continue;
+      r.axis.taps.push_back(reach / stride);
+      r.kernel.push_back(k);
+    }
+    found.push_back(r);
+  }
+  return found;
+}
+
+}  // namespace
+
+Convolution::Convolution(const ConvolutionOptions& options, const KernelTable& kernels,
+                         const float* kernel, const float* bias)
+    : planes_(planes_of(options), kernels, kernel, bias) {}
+
+void Convolution::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
+  planes_.run(exec, in[0], out[0]);
+}
+
+std::string Convolution::kernel(const Exec& exec) const {
+  return std::string("direct ") + exec.kernels->name;
+}
+
+ConvolutionTranspose::ConvolutionTranspose(const ConvolutionOptions& o, const KernelTable& kernels,
+                                           const float* kernel, const float* bias) {
+  check(o);
+  if (o.groups != 1) throw UnsupportedError("transposed convolution: expected one group");
+  const std::size_t taps = o.kernel[0] * o.kernel[1] * o.kernel[2];
+  PlaneConvolutionOptions planes;
+  planes.channels = o.channels;
+  planes.filters = o.filters;
+  planes.activation = o.activation;
+  for (const Remainder& d : remainders(o, 0)) {
+    for (const Remainder& r : remainders(o, 1)) {
+      for (const Remainder& c : remainders(o, 2)) {
+        planes.axes = {d.axis, r.axis, c.axis};
+        std::vector<float> weights;
+        for (std::size_t f = 0; f < o.filters; ++f) {
+          for (std::size_t channel = 0; channel < o.channels; ++channel) {
+            const float* from = kernel + (channel * o.filters + f) * taps;
+            for (const std::size_t kd : d.kernel) {
+              for (const std::size_t kr : r.kernel) {
+                for (const std::size_t kc : c.kernel) {
+                  weights.push_back(from[(kd * o.kernel[1] + kr) * o.kernel[2] + kc]);
+                }
+              }
+            }
+          }
+        }
+        parts_.emplace_back(planes, kernels, weights.data(), bias);
+      }
+    }
+  }
+}
+
+void ConvolutionTranspose::run(const Exec& exec, const float* const* in, float* const* out,
+                               State&) const {
+  for (const PlaneConvolution& part : parts_) part.run(exec, in[0], out[0]);
+}
+
+std::size_t ConvolutionTranspose::scratch_floats() const {
+  std::size_t most = 0;
+  for (const PlaneConvolution& part : parts_) most = std::max(most, part.scratch_floats());
+  return most;
+}
+
+std::string ConvolutionTranspose::kernel(const Exec& exec) const {
+  return std::string("direct ") + exec.kernels->name + ", " + std::to_string(parts_.size()) +
+         " phases";
+}
+
+}  // namespace cn

@@ -1,0 +1,61 @@
+// Convolutions over one to three axes, and their transposes.
+#pragma once
+
+#include <vector>
+
+#include "layers/plane_convolution.hpp"
+
+namespace cn {
+
+// Axes that a map lacks are in front and of length 1.
+struct ConvolutionOptions {
+  std::size_t channels = 1, filters = 1, groups = 1;
+  Size3 input{1, 1, 1};
+  Size3 kernel{1, 1, 1};
+  Size3 strides{1, 1, 1};
+  Size3 dilation{1, 1, 1};
+  Size3 before{0, 0, 0};  // zeros in front of the input; of a transpose: outputs cut off in front
+  Size3 output{1, 1, 1};
+  Activation activation;
+};
+
+// out[f, p] = activation(bias[f] + sum over c, k of
+//                        kernel[f, c, k] * x[c, p * strides + k * dilation - before])
+//
+// with the channels c of the group that f belongs to; x is zero outside.
+class Convolution : public Layer {
+ public:
+  // `kernel` is (filters, channels / groups, kernel), `bias` (filters).
+  Convolution(const ConvolutionOptions& options, const KernelTable& kernels, const float* kernel,
+              const float* bias);
+
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+  std::size_t scratch_floats() const override { return planes_.scratch_floats(); }
+  std::string kernel(const Exec& exec) const override;
+
+ private:
+  PlaneConvolution planes_;
+};
+
+// out[f, p] = activation(bias[f] + sum over c, i, k with i * strides + k * dilation = p + before
+//                        of kernel[c, f, k] * x[c, i])
+//
+// Places p with the same remainder by the stride see the same taps: each remainder is a
+// convolution of its own, with stride 1, that writes every strides-th place.
+class ConvolutionTranspose : public Layer {
+ public:
+  // `kernel` is (channels, filters, kernel), `bias` (filters).
+  ConvolutionTranspose(const ConvolutionOptions& options, const KernelTable& kernels,
+                       const float* kernel, const float* bias);
+
+  void run(const Exec& exec, const float* const* in, float* const* out,
+           State& state) const override;
+  std::size_t scratch_floats() const override;
+  std::string kernel(const Exec& exec) const override;
+
+ private:
+  std::vector<PlaneConvolution> parts_;
+};
+
+}  // namespace cn
