@@ -151,6 +151,9 @@ def randomize(keras_model: Any, seed: int = 0) -> None:
             values = rng.uniform(0.3, 1.2, shape) * rng.choice((-1, 1), shape)
         if getattr(weight, "dtype", "float32") == "float32":
             weight.assign(values.astype(np.float32))
+    for keras_layer in keras_model.layers:
+        # Normalization computes with copies of its weights.
+        getattr(keras_layer, "finalize_state", lambda: None)()
 
 
 def data(group: list[Row], samples: int = 2, seed: int = 1) -> dict[str, Any]:

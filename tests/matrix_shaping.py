@@ -29,6 +29,25 @@ def last_state(id: str, kind: str, cell_format: str, **arguments: Any) -> Row:
     return row(f"{id} behind a cell {cell_format}", MAPS, build, tolerance="keras conv_lstm")
 
 
+def reshaped_to_frames(keras: Any, x: Any) -> Any:
+    """Every second frame beside the one before: what comes out is a sequence again."""
+    x = keras.layers.Reshape((10, 4, 3, 3))(x)
+    return keras.layers.TimeDistributed(keras.layers.Flatten())(x)
+
+
+def flattened_to_frames(keras: Any, x: Any) -> Any:
+    x = keras.layers.Reshape((3, 24, 5))(keras.layers.Flatten()(x))
+    return keras.layers.TimeDistributed(keras.layers.Dense(4))(x)
+
+
+def repeated_state(keras: Any, x: Any) -> Any:
+    """An encoder and a decoder as they are taught."""
+    x = keras.layers.Flatten()(keras.layers.ConvLSTM2D(2, 3)(x))
+    x = keras.layers.RepeatVector(4)(x)
+    x = keras.layers.Reshape((4, 2, 4, 2))(x)
+    return keras.layers.ConvLSTM2D(3, 2, padding="same", return_sequences=True)(x)
+
+
 ROWS: list[Row] = [
     per_frame("Flatten", MAPS, "Flatten"),
     per_frame("Flatten of a vector", (5, 7), "Flatten"),
@@ -85,6 +104,20 @@ ROWS: list[Row] = [
         for data_format in ("channels_first", "channels_last")
         for dims in [(3, 1, 2), (2, 1, 3)]
     ),
+    # Time is mixed with the axes of the frames.
+    layer("Flatten", MAPS, "Flatten"),
+    layer("Flatten channels_first", MAPS, "Flatten", data_format="channels_first"),
+    *(
+        layer(f"Reshape to {target}", MAPS, "Reshape", target_shape=target)
+        for target in [(-1, 3), (360,), (15, 4, 2, 3), (-1, 2, 6, 3), (4, 5, 18), (1, 5, 4, 6, 3)]
+    ),
+    *(
+        layer(f"Permute {dims}", MAPS, "Permute", dims=dims)
+        for dims in [(2, 1, 3, 4), (4, 1, 2, 3), (4, 3, 2, 1)]
+    ),
+    row("Reshape to frames", MAPS, reshaped_to_frames),
+    row("Flatten, then frames", MAPS, flattened_to_frames),
+    row("RepeatVector of a state", MAPS, repeated_state, tolerance="keras normalized"),
     per_frame("RepeatVector", (5, 7), "RepeatVector", n=3),
     per_frame("RepeatVector once", (5, 7), "RepeatVector", n=1),
     row("Identity", MAPS, lambda keras, x: keras.layers.Identity()(x), keras2=False),

@@ -45,10 +45,39 @@ def batch_normalization(layer: spec.BatchNormalization, x: Array64) -> Array64:
     return x * scale + shift
 
 
+def layer_normalization(layer: spec.LayerNormalization, x: Array64) -> Array64:
+    """Every frame scaled by its own mean and deviation, or norm, over some axes; then by weights."""
+    axes = tuple(axis + 1 for axis in layer.axes)
+
+    def mean(y: Array64) -> Array64:
+        return np.mean(y, axis=axes, keepdims=True)
+
+    deviation = np.sqrt(mean((x - mean(x)) ** 2) + layer.epsilon)
+    y = {
+        "layer": lambda: (x - mean(x)) / deviation,
+        "variance": lambda: x / deviation,
+        "rms": lambda: x / np.sqrt(mean(x**2) + layer.epsilon),
+        "unit": lambda: (
+            x / np.sqrt(np.maximum(np.sum(x**2, axis=axes, keepdims=True), layer.epsilon))
+        ),
+    }[layer.kind]()
+    along = [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
+    if layer.scale is not None:
+        y = y * layer.scale.astype(np.float64).reshape(along)
+    if layer.shift is not None:
+        y = y + layer.shift.astype(np.float64).reshape(along)
+    return y
+
+
 def dense(layer: spec.Dense, x: Array64) -> Array64:
     """``activation(x @ kernel + bias)`` over the last axis."""
     kernel, bias = layer.kernel.astype(np.float64), layer.bias.astype(np.float64)
     return activation(layer.activation, x @ kernel + bias)
+
+
+def prelu(layer: spec.PReLU, x: Array64) -> Array64:
+    """``x`` where it is not negative, ``x * slope`` elsewhere."""
+    return np.where(x >= 0, x, x * layer.slope.astype(np.float64))
 
 
 def flatten(layer: spec.Flatten, x: Array64) -> Array64:
@@ -73,9 +102,11 @@ def take_slice(layer: spec.Slice, x: Array64) -> Array64:
 
 FRAME_WISE: dict[type[spec.Layer], Callable[..., Array64]] = {
     spec.BatchNormalization: batch_normalization,
+    spec.LayerNormalization: layer_normalization,
     spec.Convolution: convolution,
     spec.ConvolutionTranspose: convolution_transpose,
     spec.Dense: dense,
+    spec.PReLU: prelu,
     spec.Flatten: flatten,
     spec.Reshape: reshape,
     spec.Permute: permute,

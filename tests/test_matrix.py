@@ -26,7 +26,11 @@ from tolerances import check
 keras = pytest.importorskip("keras")
 
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # Keras tells again in every call what it told when the layer was made.
+    pytest.mark.filterwarnings("ignore:.*You passed `rms_scaling=True`:UserWarning"),
+]
 
 GROUPS = matrix.groups()
 PLACES = {one.id: (g, i) for g, group in enumerate(GROUPS) for i, one in enumerate(group)}

@@ -103,6 +103,31 @@ def test_rewrites_keep_outputs_and_numbers(net: NetworkSpec) -> None:
     assert_same(optimize(net), net, "rewrite folded")
 
 
+@pytest.mark.parametrize("layer", [spec.Merge("add"), spec.Concatenate(0)], ids=str)
+def test_siblings_that_meet_in_one_layer(layer: spec.Layer) -> None:
+    """The layer reads both, so that it follows neither alone."""
+    norm, other = batch_normalization(RNG, 0, 3), batch_normalization(RNG, 0, 3)
+    both = Node("both", layer, ("an", "bn"), ("both",))
+    twice = Node("twice", layer, ("both", "both"), ("twice",))
+    net = network(
+        node("a", cell()),
+        node("b", cell()),
+        node("an", norm, "a"),
+        node("bn", other, "b"),
+        both,
+        twice,
+        outputs=("twice",),
+    )
+    found = optimize(net)
+    assert kinds(found) == {"ConvLSTM2D": 1, "Slice": 2, type(layer).__name__: 2}
+    assert_same(found, net)
+    # One sibling is read before its normalization too.
+    plain = Node("both", layer, ("an", "a"), ("both",))
+    net = network(node("a", cell()), node("an", norm, "a"), plain, outputs=("both",))
+    assert kinds(optimize(net))["BatchNormalization"] == 1
+    assert_same(optimize(net), net)
+
+
 # --- siblings ------------------------------------------------------------------------------------
 
 

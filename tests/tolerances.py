@@ -28,6 +28,11 @@ TOLERANCES: dict[str, float] = {
     "recurrent unbounded": 1e-5,
     # One multiplication and one addition.
     "batch_normalization": 2 * EPS,
+    # Sums whose error does not grow with their length, a square root and a division, and one
+    # multiplication and addition each for the weights.
+    "layer_normalization": 4 * EPS,
+    # One multiplication at most.
+    "prelu": EPS,
     # A choice among its inputs, without arithmetic.
     "max_pooling": 0.0,
     "pad": 0.0,
@@ -65,6 +70,9 @@ TOLERANCES: dict[str, float] = {
     # Keras computes in float32 too: its own rounding comes on top of ours.
     "keras conv_lstm": 3e-6,
     "keras layer": 16 * EPS,
+    # A layer that divides what a cell leaves by its deviation, some tenths of its largest value:
+    # the difference of the cells grows by as much.
+    "keras normalized": 2e-5,
     # Keras' rounding in a network of up to a dozen layers, whose errors add up.
     "keras network": 1e-5,
     # Keras puts some functions together from others, in float32. Element by element.

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "bindings/bindings.hpp"
 #include "kernels/make_activation.hpp"
+#include "layers/along_axis.hpp"
 #include "layers/norm_pool.hpp"
 #include "network/network.hpp"
 
@@ -22,6 +23,7 @@ using NetworkClass = py::class_<Network, std::shared_ptr<Network>>;
 void add_convolution_methods(NetworkClass& network);
 void add_dense_methods(NetworkClass& network);
 void add_merging_methods(NetworkClass& network);
+void add_normalization_methods(NetworkClass& network);
 void add_pooling_methods(NetworkClass& network);
 void add_recurrent_methods(NetworkClass& network);
 void add_resizing_methods(NetworkClass& network);
@@ -57,6 +59,18 @@ inline void expect_size(const char* what, const Floats& array, const Shape& shap
     throw UnsupportedError(std::string(what) + ": expected " + to_string(shape) + ", found " +
                            std::to_string(size) + " elements");
   }
+}
+
+// A frame seen around its axes first <= axis < last, which become one.
+inline AroundAxis around_axes(const Shape& shape, std::size_t first, std::size_t last) {
+  if (first > last || last > shape.size()) {
+    throw UnsupportedError("expected axes of " + to_string(shape));
+  }
+  const auto at = [&](std::size_t axis) {
+    return shape.begin() + static_cast<std::ptrdiff_t>(axis);
+  };
+  return {element_count({shape.begin(), at(first)}), element_count({at(first), at(last)}),
+          element_count({at(last), shape.end()})};
 }
 
 inline Shape shape_of(const Size3& size) { return {size.begin(), size.end()}; }

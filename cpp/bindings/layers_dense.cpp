@@ -1,5 +1,6 @@
 // Dense and activation layers.
 #include "bindings/build.hpp"
+#include "layers/along_axis.hpp"
 #include "layers/dense.hpp"
 #include "layers/elementwise.hpp"
 
@@ -32,11 +33,12 @@ ValueId add_activation(Network& network, const std::string& name, ValueId x,
       std::make_unique<ActivationLayer>(element_count(shape), activation_of(function)), shape);
 }
 
-ValueId add_softmax(Network& network, const std::string& name, ValueId x, bool logarithm) {
+ValueId add_softmax(Network& network, const std::string& name, ValueId x, std::size_t axis,
+                    bool logarithm) {
   const Shape shape = network.value(x).shape;
-  const std::size_t cols = shape.at(shape.size() - 1);
   return add_simple(network, name, x,
-                    std::make_unique<Softmax>(element_count(shape) / cols, cols, logarithm), shape);
+                    std::make_unique<Softmax>(around_axes(shape, axis, axis + 1), logarithm),
+                    shape);
 }
 
 }  // namespace

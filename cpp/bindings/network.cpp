@@ -57,6 +57,7 @@ void register_network(py::module_& module) {
   add_convolution_methods(network);
   add_dense_methods(network);
   add_merging_methods(network);
+  add_normalization_methods(network);
   add_pooling_methods(network);
   add_recurrent_methods(network);
   add_resizing_methods(network);

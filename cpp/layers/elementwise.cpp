@@ -1,7 +1,6 @@
 #include "layers/elementwise.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.hpp"
 #include "base/parallel.hpp"
@@ -22,20 +21,6 @@ void ActivationLayer::run(const Exec& exec, const float* const* in, float* const
 
 std::string ActivationLayer::kernel(const Exec& exec) const {
   return std::string("activate ") + exec.kernels->name;
-}
-
-void Softmax::run(const Exec&, const float* const* in, float* const* out, State&) const {
-  for (std::size_t row = 0; row < rows_; ++row) {
-    const float* x = in[0] + row * cols_;
-    float* y = out[0] + row * cols_;
-    const double largest = static_cast<double>(*std::max_element(x, x + cols_));
-    double sum = 0.0;
-    for (std::size_t i = 0; i < cols_; ++i) sum += std::exp(static_cast<double>(x[i]) - largest);
-    for (std::size_t i = 0; i < cols_; ++i) {
-      const double shifted = static_cast<double>(x[i]) - largest;
-      y[i] = static_cast<float>(logarithm_ ? shifted - std::log(sum) : std::exp(shifted) / sum);
-    }
-  }
 }
 
 Permute::Permute(Shape output, std::vector<std::size_t> strides)

@@ -1,4 +1,4 @@
-// Layers that look at the numbers of a frame one by one or row by row.
+// Layers that look at the numbers of a frame one by one, or move them.
 #pragma once
 
 #include "layers/layer.hpp"
@@ -16,19 +16,6 @@ class ActivationLayer : public Layer {
  private:
   std::size_t count_;
   Activation activation_;
-};
-
-// exp(x - m) / sum exp(x - m) over each row, m the row's maximum; or the logarithm of it.
-class Softmax : public Layer {
- public:
-  Softmax(std::size_t rows, std::size_t cols, bool logarithm)
-      : rows_(rows), cols_(cols), logarithm_(logarithm) {}
-  void run(const Exec& exec, const float* const* in, float* const* out,
-           State& state) const override;
-
- private:
-  std::size_t rows_, cols_;
-  bool logarithm_;
 };
 
 // A frame with its axes in another order:

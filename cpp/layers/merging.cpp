@@ -1,6 +1,5 @@
 #include "layers/merging.hpp"
 
-#include <Eigen/Core>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -15,8 +14,7 @@ constexpr std::size_t kBlock = 1024;
 constexpr std::size_t kShortRow = 256;
 // Floats that a task of Concatenate copies.
 constexpr std::size_t kCopied = 16384;
-// Rows and columns of the result of Dot handed to one product. Fixed, so that no rounding depends
-// on the number of threads.
+// Rows and columns of the result of Dot that are computed at a time.
 constexpr std::size_t kTile = 64;
 
 std::size_t parts(std::size_t count, std::size_t size) { return (count + size - 1) / size; }
@@ -156,14 +154,8 @@ void Concatenate::run(const Exec& exec, const float* const* in, float* const* ou
   });
 }
 
-namespace {
-
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Strided = Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;
-
-Eigen::Index index(std::size_t i) { return static_cast<Eigen::Index>(i); }
-
-}  // namespace
+Dot::Dot(std::size_t rows, std::size_t cols, std::size_t products)
+    : rows_(rows), cols_(cols), products_(products), zeros_(std::min(cols, kTile)) {}
 
 void Dot::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   const std::size_t tiles_a_row = parts(cols_, kTile);
@@ -172,12 +164,17 @@ void Dot::run(const Exec& exec, const float* const* in, float* const* out, State
   parallel_for(threads, tasks, [&](std::size_t begin, std::size_t end) {
     for (std::size_t task = begin; task < end; ++task) {
       const std::size_t row = task / tiles_a_row * kTile, col = task % tiles_a_row * kTile;
-      const std::size_t rows = std::min(kTile, rows_ - row), cols = std::min(kTile, cols_ - col);
-      const Eigen::Map<const Matrix> a(in[0] + row * products_, index(rows), index(products_));
-      const Eigen::Map<const Matrix> b(in[1] + col * products_, index(cols), index(products_));
-      Strided(out[0] + row * cols_ + col, index(rows), index(cols),
-              Eigen::OuterStride<>(index(cols_)))
-          .noalias() = a.lazyProduct(b.transpose());
+      DenseBlock block{};
+      block.weights = in[1] + col * products_;
+      block.bias = zeros_.data();
+      block.inputs = products_;
+      block.units = std::min(kTile, cols_ - col);
+      block.x = in[0] + row * products_;
+      block.rows = std::min(kTile, rows_ - row);
+      block.x_stride = products_;
+      block.y = out[0] + row * cols_ + col;
+      block.y_stride = cols_;
+      exec.kernels->dense_block(block);
     }
   });
 }

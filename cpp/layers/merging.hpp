@@ -61,13 +61,13 @@ class Concatenate : public Layer {
 // out[i][j] = sum over k of a[i][k] * b[j][k].
 class Dot : public Layer {
  public:
-  Dot(std::size_t rows, std::size_t cols, std::size_t products)
-      : rows_(rows), cols_(cols), products_(products) {}
+  Dot(std::size_t rows, std::size_t cols, std::size_t products);
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
 
  private:
   std::size_t rows_, cols_, products_;
+  std::vector<float> zeros_;  // to which a tile's sums are added
 };
 
 }  // namespace cn

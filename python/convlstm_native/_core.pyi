@@ -104,7 +104,17 @@ class Network:
         self, name: str, value: int, kernel: _Array, bias: _Array, function: _Function
     ) -> int: ...
     def add_activation(self, name: str, value: int, function: _Function) -> int: ...
-    def add_softmax(self, name: str, value: int, logarithm: bool) -> int: ...
+    def add_softmax(self, name: str, value: int, axis: int, logarithm: bool) -> int: ...
+    def add_layer_norm(
+        self,
+        name: str,
+        value: int,
+        axes: tuple[int, int],
+        kind: str,
+        epsilon: float,
+        scale: _Array | None,
+        shift: _Array | None,
+    ) -> int: ...
     def add_merge(
         self,
         name: str,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convlstm_native.lowering.base import Lowering, Table, Tensor, function
-from convlstm_native.spec import OVER_LAST_AXIS, Activation, Dense, Function, Node
+from convlstm_native.lowering.merging import broadcast_strides
+from convlstm_native.spec import OVER_LAST_AXIS, Activation, Dense, Function, Node, PReLU
 
 
 def _dense(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
@@ -23,14 +24,27 @@ def _activation(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[
     layer = node.layer
     assert isinstance(layer, Activation)
     if layer.function.name in OVER_LAST_AXIS:
-        return add_softmax(low, node, low.as_in_keras(node, x), layer.function)
+        return add_softmax(low, node, x, layer.function)
     return (Tensor(low.network.add_activation(node.name, x.id, function(layer.function)), x.order),)
 
 
 def add_softmax(low: Lowering, node: Node, x: Tensor, over_row: Function) -> tuple[Tensor]:
-    """A softmax or log_softmax over the last axis."""
+    """A softmax or log_softmax over the last axis of the model file, wherever it lies inside."""
     name = f"{node.name}:{over_row.name}"
-    return (Tensor(low.network.add_softmax(name, x.id, over_row.name == "log_softmax"), x.order),)
+    axis = x.order.index(len(x.order) - 1)
+    value = low.network.add_softmax(name, x.id, axis, over_row.name == "log_softmax")
+    return (Tensor(value, x.order),)
 
 
-LOWER: Table = {Dense: _dense, Activation: _activation}
+def _prelu(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+    (x,) = inputs
+    layer = node.layer
+    assert isinstance(layer, PReLU)
+    slope = layer.slope.transpose(x.order)
+    strides = [broadcast_strides(low.shape(x), x.order, x.order)]
+    strides.append(broadcast_strides(slope.shape, x.order, x.order))
+    value = low.network.add_merge(node.name, [x.id], [slope], low.shape(x), strides, ["prelu"])
+    return (Tensor(value, x.order),)
+
+
+LOWER: Table = {Activation: _activation, Dense: _dense, PReLU: _prelu}

@@ -21,7 +21,7 @@ def _merge(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tenso
     # The result lies as the largest operand does, which is then read from front to back.
     full = [x for x in inputs if len(x.order) == len(shape)]
     order = max(full, key=lambda x: math.prod(low.shape(x))).order
-    strides = [strides_along(low, x, order) for x in inputs]
+    strides = [broadcast_strides(low.shape(x), x.order, order) for x in inputs]
     strides += [(0,) * len(shape)] * len(constants)
     value = low.network.add_merge(
         node.name,
@@ -34,13 +34,12 @@ def _merge(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tenso
     return (Tensor(value, order),)
 
 
-def strides_along(low: Lowering, x: Tensor, order: Order) -> tuple[int, ...]:
-    """Strides of ``x`` along a result in ``order`` to which it is broadcast, 0 where it stays."""
-    shape = low.shape(x)
+def broadcast_strides(shape: tuple[int, ...], own: Order, order: Order) -> tuple[int, ...]:
+    """Strides of a tensor that lies in order ``own`` along a result in ``order``, 0 where it stays."""
     missing = len(order) - len(shape)
     strides = []
     for axis in order:
-        place = x.order.index(axis - missing) if axis >= missing else 0
+        place = own.index(axis - missing) if axis >= missing else 0
         stays = axis < missing or shape[place] == 1
         strides.append(0 if stays else math.prod(shape[place + 1 :]))
     return tuple(strides)

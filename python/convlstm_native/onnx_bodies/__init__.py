@@ -9,7 +9,9 @@ from onnx import helper
 
 from convlstm_native.onnx_bodies import (
     convolution,
+    dense,
     merging,
+    normalization,
     pooling,
     recurrent,
     resizing,
@@ -22,11 +24,13 @@ from convlstm_native.readers.onnx_contract import DOMAIN, OPSET, weight_names
 from convlstm_native.spec import Function, Layer, Value
 
 BODIES: Table = {
+    **convolution.BODIES,
+    **dense.BODIES,
     **merging.BODIES,
+    **normalization.BODIES,
     **pooling.BODIES,
     **recurrent.BODIES,
     **resizing.BODIES,
-    **convolution.BODIES,
     **shaping.BODIES,
     **time.BODIES,
 }

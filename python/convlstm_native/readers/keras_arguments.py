@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_graph import LayerConfig, shorten
 from convlstm_native.spec import ACTIVATIONS, Function
@@ -111,6 +114,23 @@ class Arguments:
         self.reject("axis", "one axis", value)
         return -1
 
+    def axes(self) -> tuple[int, ...]:
+        """The argument ``axis``: one integer or several that differ."""
+        value = self.raw("axis", -1)
+        values = value if isinstance(value, list) else [value]
+        if values and all(type(v) is int for v in values) and len(set(values)) == len(values):
+            return tuple(values)
+        self.reject("axis", "one axis or several", value)
+        return (-1,)
+
+    def numbers(self, name: str, default: float | None = None) -> NDArray[np.float64]:
+        """A number or an array of them, as nested lists or as Keras writes a NumPy array."""
+        value = self.raw(name, default)
+        array = as_numbers(value)
+        if array is None:
+            self.reject(name, "finite numbers", value)
+        return np.zeros(()) if array is None else array
+
     def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
         """One of ``options``, which Keras compares in lower case."""
         value = self.raw(name, default)
@@ -190,6 +210,18 @@ class Arguments:
                 yield name
 
 
+def as_numbers(value: object) -> NDArray[np.float64] | None:
+    """A number, nested lists of them, or an array as Keras writes it; None for anything else."""
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        config = value.get("config")
+        value = config.get("value") if isinstance(config, dict) else None
+    try:
+        array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+    return array if array.size and np.isfinite(array).all() else None
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e38
 
@@ -211,7 +243,7 @@ def named_function(name: str, keras_major: int) -> Function:
 
 
 # Keras' activation layers that the spec holds as a function.
-ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "Softmax")
+ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Softmax")
 
 
 def activation_layer(arguments: Arguments) -> Function:
@@ -231,6 +263,8 @@ def activation_layer(arguments: Arguments) -> Function:
         return Function("relu", (slope, math.inf, 0.0))
     if class_name == "ELU":
         return Function("elu", (arguments.number("alpha", 1.0),))
-    if arguments.axis() != -1 and not arguments.layer.name:
+    if class_name == "ThresholdedReLU":  # of Keras 1 and 2
+        return Function("relu", (0.0, math.inf, arguments.number("theta", 1.0)))
+    if arguments.axes() != (-1,) and not arguments.layer.name:
         arguments.reject("axis", -1, arguments.raw("axis"))
     return Function("softmax")

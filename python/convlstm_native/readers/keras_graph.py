@@ -333,7 +333,7 @@ def _parse_call(layer: LayerConfig, index: int, node: object, where: str) -> Cal
             {
                 f"argument {i}": item
                 for i, item in enumerate(positional)
-                if not isinstance(item, (list, dict))
+                if next(_refs(item), None) is None
             }
         )
     elif isinstance(node, list):

@@ -18,10 +18,18 @@ from convlstm_native.readers.keras_layers import (
     parse,
 )
 from convlstm_native.readers.keras_layers.base import Builder, CallSite, Tensor
-from convlstm_native.readers.keras_layers.masks import Flags, carry, with_mask
+from convlstm_native.readers.keras_layers.masks import (
+    Flags,
+    carry,
+    with_mask,
+)
+from convlstm_native.readers.keras_layers.operations import (
+    TAKE_NUMBERS,
+    is_operation,
+)
 from convlstm_native.readers.keras_nesting import flatten
 from convlstm_native.readers.keras_time import batch_shape, sequence_inputs
-from convlstm_native.spec import Input, Layer, NetworkSpec, Node, Output
+from convlstm_native.spec import Emit, Input, Layer, NetworkSpec, Node, Output
 
 
 def to_spec(file: KerasFile) -> NetworkSpec:
@@ -79,7 +87,8 @@ def _assemble(file: KerasFile, graph: Graph, builders: dict[str, Builder]) -> _A
         lengths[layer.name] = shape[1] if len(shape) > 1 else None
     free = _Assembly(file, graph, builders, dict.fromkeys(lengths)).run()
     known = any(length is not None for length in lengths.values())
-    if known and (free.problems or free.lengths_differ):
+    frames = {lengths[i.name] for i in free.inputs if i.sequence and i.name in lengths}
+    if known and (free.problems or free.lengths_differ or len(frames) > 1):
         return _Assembly(file, graph, builders, lengths).run()
     return free
 
@@ -135,13 +144,22 @@ class _Assembly:
                     )
             length = self.lengths[layer.name] if is_sequence else None
             given = Input(self._unique(layer.name), known, is_sequence, length=length)
+            in_step = {i.length for i in self.inputs if i.sequence} <= {length, None}
+            if length is not None and not in_step:
+                # Frames come in step with those of the inputs before; these are given at once.
+                given = replace(given, shape=(length, *known), sequence=False, length=None)
             self.inputs.append(given)
-            self.values[Ref(layer.name, 0, 0)] = Tensor(given.name, given.value)
+            tensor = Tensor(given.name, given.value)
+            if is_sequence and not given.sequence:
+                (tensor,) = self._add_node(layer.name, Emit(), (tensor,))
+            self.values[Ref(layer.name, 0, 0)] = tensor
 
     def add_call(self, call: Call) -> None:
         """One call of a layer: a node, or for an identity just another name of its input."""
         name = call.layer.name if call.index == 0 else f"{call.layer.name}#{call.index}"
         what = f"{call.layer.class_name} {name!r}"
+        if call.layer.name not in self.builders:
+            return  # what it lacks is told
         if bad := self._bad_call(call):
             self.problems.append(f"{what}: {bad}")
             return
@@ -245,6 +263,8 @@ class _Assembly:
     def _bad_call(call: Call) -> str:
         """What makes a call unusable whatever the shapes; empty when nothing does."""
         kind = call.layer.class_name
+        if is_operation(call.layer) and kind in TAKE_NUMBERS and call.inputs:
+            return ""  # its builder looks at tensors and numbers
         several = {*RECURRENT, *MERGING} if call.inputs else set()
         if len(call.inputs) != 1 and kind in LAYERS and kind not in several:
             return f"inputs: expected 1, found {len(call.inputs)}"

@@ -25,7 +25,7 @@ from convlstm_native.spec.convolution import (
     ConvolutionTranspose,
     transposed,
 )
-from convlstm_native.spec.dense import Activation, Dense
+from convlstm_native.spec.dense import Activation, Dense, PReLU
 from convlstm_native.spec.merging import MERGES, Concatenate, Dot, Merge
 from convlstm_native.spec.network import (
     Input,
@@ -36,7 +36,7 @@ from convlstm_native.spec.network import (
     describe,
     weights,
 )
-from convlstm_native.spec.normalization import BatchNormalization
+from convlstm_native.spec.normalization import BatchNormalization, LayerNormalization
 from convlstm_native.spec.pooling import AveragePooling, MaxPooling, Pooling, Reduce
 from convlstm_native.spec.recurrent import (
     GRU,
@@ -79,9 +79,11 @@ LAYERS: dict[str, type[Layer]] = {
         Flatten,
         GRU,
         LSTM,
+        LayerNormalization,
         Masking,
         MaxPooling,
         Merge,
+        PReLU,
         Permute,
         ReduceTime,
         Repeat,
@@ -125,12 +127,14 @@ __all__ = [
     "Function",
     "Input",
     "Layer",
+    "LayerNormalization",
     "Masking",
     "MaxPooling",
     "Merge",
     "NetworkSpec",
     "Node",
     "Output",
+    "PReLU",
     "Pad",
     "Permute",
     "Pooling",

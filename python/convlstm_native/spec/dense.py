@@ -40,3 +40,19 @@ class Activation(Layer):
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
         (x,) = inputs
         return (x,)
+
+
+@dataclass(frozen=True, eq=False)
+class PReLU(Layer):
+    """``x`` where it is not negative, ``x * slope`` elsewhere; ``slope`` is broadcast to the frame."""
+
+    slope: Array
+
+    def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        (x,) = inputs
+        found = self.slope.shape
+        fits = len(found) == len(x.shape) and all(
+            length in (1, n) for length, n in zip(found, x.shape, strict=True)
+        )
+        expect(fits, "slope shape", f"{x.shape}, or 1 for some", found)
+        return (x,)

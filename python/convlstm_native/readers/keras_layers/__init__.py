@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 from convlstm_native.errors import UnsupportedModelError
 from convlstm_native.readers.keras_arguments import Arguments
+from convlstm_native.readers.keras_graph import expect, parse_layer
 from convlstm_native.readers.keras_layers import (
     convolution,
     dense,
     masks,
     merging,
     normalization,
+    operations,
     pooling,
     recurrent,
     recurrent_wrappers,
     resizing,
     shaping,
 )
-from convlstm_native.readers.keras_layers.base import Builder, Parse, identity
+from convlstm_native.readers.keras_layers.base import Builder, CallSite, Parse, Tensor, identity
 
 FAMILIES: tuple[ModuleType, ...] = (
     recurrent,
     recurrent_wrappers,
     convolution,
     dense,
-    masks,
     merging,
     normalization,
     pooling,
@@ -41,8 +43,26 @@ def _time_distributed(args: Arguments) -> Builder:
     return identity
 
 
+def _spectral_normalization(args: Arguments) -> Builder:
+    """At inference the layer inside, whose kernel training has left normalized."""
+    where = args.what
+    inner_config = parse_layer(expect(args.layer.arguments, "layer", dict, where), where)
+    args.seen.add("layer")
+    args.ignore("power_iterations")
+    inner = parse(Arguments(replace(inner_config, name=args.layer.name), args.keras_major))
+
+    def build(site: CallSite) -> tuple[Tensor, ...]:
+        weights = site.weights
+        if len(weights) > 1 and weights[-1].ndim == 2 and len(weights[-1]) == 1:
+            weights = weights[:-1]  # in HDF5 the vector of the power iteration stands behind them
+        return inner(replace(site, weights=weights))
+
+    return build
+
+
 LAYERS: dict[str, Parse] = {
     **{name: parse for family in FAMILIES for name, parse in family.LAYERS.items()},
+    "SpectralNormalization": _spectral_normalization,
     "TimeDistributed": _time_distributed,
 }
 
@@ -78,11 +98,14 @@ def parse(args: Arguments) -> Builder:
         raise UnsupportedModelError(
             f"{args.what}: expected a layer of Keras, found custom Python code, which is never run"
         )
-    if layer.class_name not in LAYERS:
+    operation = operations.is_operation(layer)
+    known = {**operations.OPERATIONS, **masks.LAYERS} if operation else LAYERS
+    if layer.class_name not in known:
         raise UnsupportedModelError(
-            f"{args.what}: expected one of {', '.join(LAYERS)}, found another layer"
+            f"{args.what}: expected one of {', '.join(known)}, "
+            f"found another {'operation' if operation else 'layer'}"
         )
     args.read_precision()
-    builder = LAYERS[layer.class_name](args)
+    builder = known[layer.class_name](args)
     args.finish()
     return builder

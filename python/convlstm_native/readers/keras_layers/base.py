@@ -97,6 +97,29 @@ def take(site: CallSite, what: str, **shapes: tuple[int, ...]) -> dict[str, Arra
     return dict(zip(shapes, site.weights, strict=True))
 
 
+def with_frame_axes(axes: Sequence[int], site: CallSite) -> tuple[Tensor, tuple[int, ...]]:
+    """The first input, and Keras axes as axes of its frame; with time among them, as a single.
+
+    :func:`as_before` makes a sequence of the result again.
+    """
+    x, lead = site.inputs[0], site.lead
+    rank = len(x.value.shape) + lead
+    found = [axis + rank if axis < 0 else axis for axis in axes]
+    if not all(1 <= axis < rank for axis in found):
+        raise UnsupportedModelError(
+            f"axis: expected 1 to {rank - 1} (batch is not supported), "
+            f"found {', '.join(map(str, axes))}"
+        )
+    if lead == 2 and 1 in found:
+        x, lead = site.as_single(x), 1
+    return x, tuple(axis - lead for axis in found)
+
+
+def as_before(site: CallSite, y: Tensor) -> tuple[Tensor]:
+    """``y`` as a sequence where the input of the call is one."""
+    return (site.as_sequence(y) if site.value.sequence else y,)
+
+
 def frame_axis(axis: int, site: CallSite) -> int:
     """A Keras axis, which counts batch and time, as an axis of the frame."""
     rank = len(site.value.shape)

@@ -11,11 +11,14 @@ from convlstm_native.readers.keras_layers.base import (
     Builder,
     CallSite,
     Parse,
-    frame_axis,
+    Tensor,
+    as_before,
     identity,
     one,
     take,
+    with_frame_axes,
 )
+from convlstm_native.readers.keras_layers.shaping import along_one
 
 
 def _dense(args: Arguments) -> Builder:
@@ -44,14 +47,37 @@ def _activation(args: Arguments) -> Builder:
         function = args.function("activation")
         return one(lambda site: spec.Activation(function))
     function = activation_layer(args)
-    axis = args.axis() if args.layer.class_name == "Softmax" else None
+    if args.layer.class_name != "Softmax":
+        return one(lambda site: spec.Activation(function))
+    axes = args.axes()
 
-    def layer(site: CallSite) -> spec.Layer:
-        if axis is not None and frame_axis(axis, site) != len(site.value.shape) - 1:
-            raise UnsupportedModelError(f"axis: expected the last one, found {axis}")
-        return spec.Activation(function)
+    def build(site: CallSite) -> tuple[Tensor, ...]:
+        x, along = with_frame_axes(axes, site)
+        return as_before(site, along_one(site, x, along, lambda _: spec.Activation(function)))
 
-    return one(layer)
+    return build
+
+
+def _prelu(args: Arguments) -> Builder:
+    shared = args.raw("shared_axes", [])
+    shared = shared if isinstance(shared, list) else [shared]
+    if not all(type(axis) is int and axis >= 1 for axis in shared):
+        args.reject("shared_axes", "axes from 1 on", shared)
+    what = args.what
+
+    def build(site: CallSite) -> tuple[Tensor, ...]:
+        x, own = site.inputs[0], 1 in shared
+        if site.lead == 2 and not own:
+            # A slope of its own for every frame.
+            x = site.as_single(x)
+        lead = 2 if site.lead == 2 and own else 1
+        frame = x.value.shape
+        slope = tuple(1 if i + lead in shared else n for i, n in enumerate(frame))
+        shape = (1,) * (lead - 1) + slope
+        alpha = take(site, what, alpha=shape)["alpha"]
+        return as_before(site, site.add(spec.PReLU(alpha.reshape(slope)), (x,))[0])
+
+    return build
 
 
 def _identity(args: Arguments) -> Builder:
@@ -72,6 +98,7 @@ IDENTITIES = (
 LAYERS: dict[str, Parse] = {
     "Dense": _dense,
     "Activation": _activation,
+    "PReLU": _prelu,
     **dict.fromkeys(ACTIVATION_LAYERS, _activation),
     **dict.fromkeys(IDENTITIES, _identity),
 }

@@ -94,6 +94,35 @@ def _concatenate(args: Arguments) -> Builder:
     return build
 
 
+def _dot(args: Arguments) -> Builder:
+    axes = args.raw("axes")
+    pair = axes if isinstance(axes, list) else [axes, axes]
+    if len(pair) != 2 or not all(type(axis) is int and axis != 0 for axis in pair):
+        args.reject("axes", "one axis or two, none of them the batch", axes)
+    normalize = args.flag("normalize", False)
+    # The least sum of squares; Keras 3 bounds the norm itself by 1e-7.
+    least = 1e-14 if args.keras_major >= 3 else 1e-12
+
+    def build(site: CallSite) -> tuple[Tensor, ...]:
+        if len(site.inputs) != 2:
+            raise UnsupportedModelError(f"inputs: expected 2, found {len(site.inputs)}")
+        in_frames = _in_frames(site)
+        parts = [x if in_frames else site.as_single(x) for x in site.inputs]
+        found = []
+        for i, (x, axis) in enumerate(zip(parts, pair, strict=True)):
+            rank = len(x.value.shape) + 1
+            index = axis + rank if axis < 0 else axis
+            if not 1 <= index < rank:
+                raise UnsupportedModelError(f"axes: expected 1 to {rank - 1}, found {axis}")
+            found.append(index - 1)
+            if normalize:
+                unit = spec.LayerNormalization((index - 1,), "unit", least)
+                (parts[i],) = site.add(unit, (x,))
+        return site.add(spec.Dot((found[0], found[1])), parts)
+
+    return build
+
+
 LAYERS: dict[str, Parse] = {
     "Add": _merge("add"),
     "Subtract": _merge("subtract"),
@@ -102,5 +131,6 @@ LAYERS: dict[str, Parse] = {
     "Maximum": _merge("maximum"),
     "Minimum": _merge("minimum"),
     "Concatenate": _concatenate,
+    "Dot": _dot,
 }
 MERGING = frozenset(LAYERS)

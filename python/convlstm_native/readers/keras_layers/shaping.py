@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from convlstm_native import spec
 from convlstm_native.errors import UnsupportedModelError
@@ -71,6 +72,25 @@ def permuted(site: CallSite, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """``x`` with the axes of its frames in another order."""
     in_place = axes == tuple(range(len(axes)))
     return x if in_place else site.add(spec.Permute(axes), (x,))[0]
+
+
+def along_one(
+    site: CallSite, x: Tensor, axes: tuple[int, ...], layer_of: Callable[[int], spec.Layer]
+) -> Tensor:
+    """A layer that looks along the last axis, looking along ``axes`` as along one.
+
+    ``layer_of`` makes it for a frame of so many axes. Nothing need move: the engine looks along
+    whatever axis is called the last.
+    """
+    shape = x.value.shape
+    others = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    order = (*others, *axes)
+    y = permuted(site, x, order)
+    if len(axes) != 1:
+        y = reshaped(site, y, (*(shape[i] for i in others), math.prod(shape[i] for i in axes)))
+    (y,) = site.add(layer_of(len(y.value.shape)), (y,))
+    y = reshaped(site, y, tuple(shape[axis] for axis in order))
+    return permuted(site, y, tuple(order.index(axis) for axis in range(len(order))))
 
 
 def _permute(args: Arguments) -> Builder:
