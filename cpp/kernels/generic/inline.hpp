@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #define CN_INLINE inline __attribute__((always_inline))
+#define CN_NOINLINE __attribute__((noinline))
 #define CN_LAMBDA __attribute__((always_inline))  // behind the parameters of a lambda
 
 namespace cn {
