@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from matrix import Row, layer, row
+from matrix import Row, distributed, over_time, row, single
 
 FORMATS = ("channels_last", "channels_first")
 Cases = dict[str, dict[str, Any]]
-
-
-def frame_wise(id: str, frame: tuple[int, ...], kind: str, **arguments: Any) -> Row:
-    """A row of one layer in TimeDistributed."""
-    return row(
-        f"TimeDistributed {kind} {id}",
-        (3, *frame),
-        lambda keras, x: keras.layers.TimeDistributed(getattr(keras.layers, kind)(**arguments))(x),
-    )
 
 
 def in_both_formats(kind: str, size: tuple[int, ...], cases: Cases, **common: Any) -> Iterator[Row]:
@@ -26,22 +17,23 @@ def in_both_formats(kind: str, size: tuple[int, ...], cases: Cases, **common: An
         for form in FORMATS:
             frame = (*size, 6) if form == "channels_last" else (6, *size)
             every = {**common, **arguments}
-            yield frame_wise(f"{name} {form}", frame, kind, data_format=form, **every)
+            id = f"TimeDistributed {kind} {name} {form}"
+            yield distributed(id, (5, *frame), kind, data_format=form, **every)
 
 
-def over_time(kind: str, size: tuple[int, ...], cases: Cases, **common: Any) -> Iterator[Row]:
+def along_time(kind: str, size: tuple[int, ...], cases: Cases, **common: Any) -> Iterator[Row]:
     """Every case with time as the first axis of the kernel; an argument ``frames`` is their number."""
     for name, arguments in cases.items():
         every = {**common, **arguments}
         frames = every.pop("frames", 7)
-        yield layer(f"{kind} over time {name}", (frames, *size, 6), kind, **every)
+        yield over_time(f"{kind} over time {name}", (frames, *size, 6), kind, **every)
 
 
-def on_a_single(kind: str, **arguments: Any) -> Row:
+def behind_a_cell(kind: str, **arguments: Any) -> Row:
     """A row of one layer behind a cell that keeps its last state alone."""
     return row(
-        f"{kind} on a single",
-        (3, 7, 6, 2),
+        f"{kind} on the last state of a cell",
+        (5, 7, 6, 2),
         lambda keras, x: getattr(keras.layers, kind)(**arguments)(
             keras.layers.ConvLSTM2D(4, 3, padding="same")(x)
         ),
@@ -206,7 +198,7 @@ def channels_first_over_time() -> Iterator[Row]:
         ("Conv2DTranspose", (7, 8), {"filters": 4, "kernel_size": 3, "strides": 2}),
     ):
         id = f"{kind} over time channels_first"
-        yield layer(id, (7, *size), kind, data_format="channels_first", **arguments)
+        yield over_time(id, (7, *size), kind, data_format="channels_first", **arguments)
 
 
 ROWS: list[Row] = [
@@ -220,19 +212,23 @@ ROWS: list[Row] = [
     *in_both_formats("Conv1DTranspose", (7,), TRANSPOSE1D, filters=4),
     *in_both_formats("Conv2DTranspose", (5, 6), TRANSPOSE2D, filters=4),
     *in_both_formats("Conv3DTranspose", (3, 4, 5), TRANSPOSE3D, filters=2),
-    *over_time("Conv1D", (), {**TIME, **CAUSAL}, filters=6),
-    *over_time("Conv2D", (8,), TIME, filters=6),
-    *over_time("Conv3D", (5, 6), {**TIME, **MIXED}, filters=6),
-    *over_time("DepthwiseConv1D", (), DEPTHWISE1D),
-    *over_time("DepthwiseConv2D", (8,), DEPTHWISE2D),
-    *over_time("SeparableConv1D", (), SEPARABLE1D, filters=5),
-    *over_time("SeparableConv2D", (8,), SEPARABLE2D, filters=5),
-    *over_time("Conv1DTranspose", (), TRANSPOSED_TIME, filters=4),
-    *over_time("Conv2DTranspose", (5,), TRANSPOSED_TIME, filters=4),
-    *over_time("Conv3DTranspose", (3, 4), TRANSPOSED_TIME, filters=4),
+    *along_time("Conv1D", (), {**TIME, **CAUSAL}, filters=6),
+    *along_time("Conv2D", (8,), TIME, filters=6),
+    *along_time("Conv3D", (5, 6), {**TIME, **MIXED}, filters=6),
+    *along_time("DepthwiseConv1D", (), DEPTHWISE1D),
+    *along_time("DepthwiseConv2D", (8,), DEPTHWISE2D),
+    *along_time("SeparableConv1D", (), SEPARABLE1D, filters=5),
+    *along_time("SeparableConv2D", (8,), SEPARABLE2D, filters=5),
+    *along_time("Conv1DTranspose", (), TRANSPOSED_TIME, filters=4),
+    *along_time("Conv2DTranspose", (5,), TRANSPOSED_TIME, filters=4),
+    *along_time("Conv3DTranspose", (3, 4), TRANSPOSED_TIME, filters=4),
     *channels_first_over_time(),
-    on_a_single("Conv2D", filters=3, kernel_size=3, padding="same", activation="relu"),
-    on_a_single("DepthwiseConv2D", kernel_size=3),
-    on_a_single("SeparableConv2D", filters=3, kernel_size=3),
-    on_a_single("Conv2DTranspose", filters=3, kernel_size=3, strides=2),
+    behind_a_cell("Conv2D", filters=3, kernel_size=3, padding="same", activation="relu"),
+    behind_a_cell("DepthwiseConv2D", kernel_size=3),
+    behind_a_cell("SeparableConv2D", filters=3, kernel_size=3),
+    behind_a_cell("Conv2DTranspose", filters=3, kernel_size=3, strides=2),
+    single("Conv1D on a single", (9, 3), "Conv1D", filters=4, kernel_size=3, padding="causal"),
+    single("Conv2D on a single", (9, 8, 3), "Conv2D", filters=4, kernel_size=3, strides=2),
+    single("SeparableConv1D on a single", (9, 3), "SeparableConv1D", filters=4, kernel_size=3),
+    single("Conv2DTranspose on a single", (4, 5, 3), "Conv2DTranspose", filters=2, kernel_size=3),
 ]
