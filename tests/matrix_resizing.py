@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from matrix import Row, distributed, over_time, single
@@ -115,7 +116,7 @@ def _resizings() -> Iterator[Row]:
         )
         for data_format in FORMATS:
             shape = (7, 9, 3) if data_format == "channels_last" else (3, 7, 9)
-            yield single(
+            padded = single(
                 f"Resizing {what} pad_to_aspect_ratio {data_format}",
                 shape,
                 "Resizing",
@@ -125,6 +126,7 @@ def _resizings() -> Iterator[Row]:
                 data_format=data_format,
                 **size,
             )
+            yield replace(padded, tolerance="keras resize")
             yield distributed(
                 f"Resizing {what} {data_format}",
                 (5, *shape),

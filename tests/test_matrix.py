@@ -28,6 +28,8 @@ keras = pytest.importorskip("keras")
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # JAX has no int64, which some of Keras' preprocessing layers ask for.
+    pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype:UserWarning"),
     # Keras tells again in every call what it told when the layer was made.
     pytest.mark.filterwarnings("ignore:.*You passed `rms_scaling=True`:UserWarning"),
 ]

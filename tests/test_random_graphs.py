@@ -26,7 +26,7 @@ keras = pytest.importorskip("keras")
 # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-GRAPHS = int(os.environ.get("RANDOM_GRAPHS", "300"))
+GRAPHS = int(os.environ.get("RANDOM_GRAPHS", "60"))
 # Graphs side by side in one Keras model: compiling a model takes far longer than running it.
 SIDE_BY_SIDE = 15
 FRAMES = 4

@@ -75,6 +75,9 @@ TOLERANCES: dict[str, float] = {
     "keras normalized": 2e-5,
     # Keras' rounding in a network of up to a dozen layers, whose errors add up.
     "keras network": 1e-5,
+    # Keras computes the weights of an interpolation in float32: places of up to a dozen pixels, each
+    # rounded, beside ours from float64.
+    "keras resize": 48 * EPS,
     # Keras puts some functions together from others, in float32. Element by element.
     "keras activation": 16 * EPS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
@@ -252,8 +253,10 @@ class _Assembly:
                 raise UnsupportedModelError(
                     f"{self.file.where}: output {name!r}: expected numbers, found booleans"
                 )
-            public = _unique(name, taken, "_")
-            outputs.append(Output(public, self.values[ref].name))
+            # Not the name of another value, so that files can give each its own.
+            shown = self.values[ref].name
+            public = _unique(name, taken, "_", self.names - {shown})
+            outputs.append(Output(public, shown))
         return tuple(outputs)
 
     def _unique(self, name: str) -> str:
@@ -280,10 +283,12 @@ class _Assembly:
         return ""
 
 
-def _unique(name: str, taken: set[str], separator: str) -> str:
+def _unique(
+    name: str, taken: set[str], separator: str, others: AbstractSet[str] = frozenset()
+) -> str:
     """``name``, or with a number behind it when it is taken; marks the result as taken."""
     result, count = name, 0
-    while result in taken:
+    while result in taken or result in others:
         count += 1
         result = f"{name}{separator}{count}"
     taken.add(result)

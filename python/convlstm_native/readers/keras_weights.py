@@ -100,20 +100,36 @@ class _Archive:
         if layer.model:
             yield from self.model(layer.model, group, f"{name}/")
         else:
-            yield name, tuple(self._arrays(group))
+            yield name, tuple(self._arrays(group, layer.arguments))
 
-    def _arrays(self, group: str) -> Iterator[Array]:
+    def _arrays(self, group: str, config: Any) -> Iterator[Array]:
+        """The arrays at ``group``, of an object that ``config`` describes or whose owner it does."""
         parts = [f"{group}/{part}" for part in PARTS if f"{group}/{part}" in self._paths]
         if group.endswith("/cells"):
-            depth = group.count("/") + 1
-            inside = [p for p in self._paths if p.startswith(f"{group}/") and p.count("/") == depth]
-            parts = sorted(inside, key=_numbered)
+            parts = [f"{group}/{cell}" for cell in _stacked(config)]
         for part in parts:
-            yield from self._arrays(part)
+            own = config.get(part.rpartition("/")[2]) if isinstance(config, dict) else None
+            yield from self._arrays(part, own or config)
         if not parts and f"{group}/vars" in self._names:
             variables = child(self._file, self._names[f"{group}/vars"])
             for i in range(len(variables)):
                 yield array(child(variables, str(i)))
+
+
+def _stacked(config: Any) -> list[str]:
+    """Groups of the cells of the first StackedRNNCells within a config, in the order of the cells."""
+    if not isinstance(config, dict):
+        return []
+    cells = config.get("cells")
+    if isinstance(cells, list):
+        count: Counter[str] = Counter()
+        names = []
+        for cell in cells:
+            key = _snake_case(str(cell.get("class_name"))) if isinstance(cell, dict) else ""
+            names.append(f"{key}_{count[key]}" if count[key] else key)
+            count[key] += 1
+        return names
+    return next(filter(None, map(_stacked, config.values())), [])
 
 
 def _identity(layer: LayerConfig) -> str:
@@ -129,12 +145,6 @@ def _identity(layer: LayerConfig) -> str:
 
 def _join(group: str, name: str) -> str:
     return f"{group}/{name}" if group else name
-
-
-def _numbered(name: str) -> tuple[int, str]:
-    """Sorts ``lstm_cell``, ``lstm_cell_1``, ``lstm_cell_2``, ... ``lstm_cell_10``."""
-    found = re.search(r"_(\d+)$", name)
-    return (int(found[1]) if found else 0, name)
 
 
 def _snake_case(name: str) -> str:

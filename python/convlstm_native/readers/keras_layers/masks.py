@@ -104,7 +104,7 @@ def carry(call: Call, inputs: Sequence[Tensor], made: tuple[Tensor, ...]) -> tup
 
     Raises :class:`UnsupportedModelError` for a layer that would use the mask.
     """
-    if not any(tensor.mask for tensor in inputs) or call.layer.class_name in LAYERS:
+    if not any(tensor.mask for tensor in inputs) or call.layer.class_name in (*LAYERS, "Masking"):
         return made
     kind = call.layer.class_name
     if kind in DROPPERS and not call.per_frame:
