@@ -132,7 +132,12 @@ TRANSPOSE2D: Cases = {
         **{"kernel_size": (3, 4), "strides": (2, 3), "padding": "same"},
         "output_padding": (1, 2),
     },
-    "dilation same": {"kernel_size": 3, "dilation_rate": (2, 3), "padding": "same"},
+    "dilation same": {
+        "kernel_size": 3,
+        "dilation_rate": (2, 3),
+        "padding": "same",
+        "keras2": False,
+    },
     "dilation": {"kernel_size": 2, "dilation_rate": 3},
     "no bias": {"kernel_size": 3, "strides": 2, "use_bias": False},
     "sigmoid": {"kernel_size": 11, "strides": 4, "padding": "same", "activation": "sigmoid"},

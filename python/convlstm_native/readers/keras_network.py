@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from convlstm_native.errors import ModelFormatError, UnsupportedModelError
@@ -48,11 +47,12 @@ def to_spec(file: KerasFile) -> NetworkSpec:
     assembly = _assemble(file, graph, builders)
     if problems := problems + assembly.problems:
         raise UnsupportedModelError.from_problems(f"{file.where}: model {graph.name!r}", problems)
+    outputs = assembly.outputs()
     return NetworkSpec(
         name=graph.name,
         inputs=tuple(assembly.inputs),
         nodes=tuple(assembly.nodes),
-        outputs=assembly.outputs(),
+        outputs=outputs,
         source=f"Keras {file.version or '1'}",
         notes=tuple(notes),
     )
@@ -159,7 +159,7 @@ class _Assembly:
         """One call of a layer: a node, or for an identity just another name of its input."""
         name = call.layer.name if call.index == 0 else f"{call.layer.name}#{call.index}"
         what = f"{call.layer.class_name} {name!r}"
-        if call.layer.name not in self.builders:
+        if call.layer.name not in self.builders and not call.layer.model:
             return  # what it lacks is told
         if bad := self._bad_call(call):
             self.problems.append(f"{what}: {bad}")
@@ -253,11 +253,31 @@ class _Assembly:
                 raise UnsupportedModelError(
                     f"{self.file.where}: output {name!r}: expected numbers, found booleans"
                 )
-            # Not the name of another value, so that files can give each its own.
-            shown = self.values[ref].name
-            public = _unique(name, taken, "_", self.names - {shown})
-            outputs.append(Output(public, shown))
-        return tuple(outputs)
+            public = _unique(name, taken, "_")
+            outputs.append(Output(public, self.values[ref].name))
+        return self._told_apart(outputs)
+
+    def _told_apart(self, outputs: list[Output]) -> tuple[Output, ...]:
+        """``outputs``, where no other value has the name of one: such a value gets another name.
+
+        A file has one name for both, and the public one stays.
+        """
+        shown = {output.name: output.value for output in outputs}
+        made = {value for node in self.nodes for value in node.outputs}
+        renamed = {
+            name: self._unique(f"{name}#value")
+            for name, value in shown.items()
+            if name != value and name in made
+        }
+
+        def names(given: Sequence[str]) -> tuple[str, ...]:
+            return tuple(renamed.get(one, one) for one in given)
+
+        self.nodes = [
+            replace(node, inputs=names(node.inputs), outputs=names(node.outputs))
+            for node in self.nodes
+        ]
+        return tuple(replace(output, value=names([output.value])[0]) for output in outputs)
 
     def _unique(self, name: str) -> str:
         return _unique(name, self.names, "#")
@@ -283,12 +303,10 @@ class _Assembly:
         return ""
 
 
-def _unique(
-    name: str, taken: set[str], separator: str, others: AbstractSet[str] = frozenset()
-) -> str:
+def _unique(name: str, taken: set[str], separator: str) -> str:
     """``name``, or with a number behind it when it is taken; marks the result as taken."""
     result, count = name, 0
-    while result in taken or result in others:
+    while result in taken:
         count += 1
         result = f"{name}{separator}{count}"
     taken.add(result)
