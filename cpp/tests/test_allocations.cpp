@@ -5,6 +5,7 @@
 #include "check.hpp"
 #include "counted_heap.hpp"
 #include "kernels/dispatch.hpp"
+#include "layers/along_axis.hpp"
 #include "layers/conv_lstm_2d.hpp"
 #include "layers/dense.hpp"
 #include "layers/elementwise.hpp"
@@ -54,8 +55,8 @@ class Chain {
     // Not every table has Winograd's kernels.
     CN_CHECK(winograd == (expected == "winograd" &&
                           select_kernels("").conv_lstm_winograd_4x4_block != nullptr));
-    const Size3 out = cell->output();
-    add(std::move(cell), {out.begin(), out.end()});
+    const Shape out = cell->output();
+    add(std::move(cell), out);
   }
 
   std::shared_ptr<const Network> finish() {
@@ -109,7 +110,7 @@ std::shared_ptr<const Network> make_network() {
   chain.add(std::make_unique<Dense>(1, count, kUnits, weights.data(), bias.data(),
                                     function(Activation::Kind::relu)),
             {kUnits});
-  chain.add(std::make_unique<Softmax>(1, kUnits, false), {kUnits});
+  chain.add(std::make_unique<Softmax>(AroundAxis{1, kUnits, 1}, false), {kUnits});
   return chain.finish();
 }
 
