@@ -8,7 +8,7 @@
 
 namespace cn {
 
-// The activation of that name (those of `ACTIVATIONS` in spec.py that work on single
+// The activation of that name (those of `ACTIVATIONS` in activations.py that work on single
 // elements) with its parameters. Throws UnsupportedError for any other name.
 Activation make_activation(const std::string& name, const std::vector<double>& parameters);
 

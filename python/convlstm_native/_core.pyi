@@ -1,4 +1,4 @@
-"""Types of the C++ engine. Only lowering.py, model.py and stream.py use it."""
+"""Types of the C++ engine. Only lowering/, model.py and stream.py use it."""
 
 from collections.abc import Sequence
 from typing import Literal
