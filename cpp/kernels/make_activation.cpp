@@ -125,7 +125,8 @@ Activation make_activation(const std::string& name, const std::vector<double>& p
     if (plain_relu) activation.kind = Kind::relu;
     return activation;
   }
-  throw UnsupportedError("activation '" + name + "': expected an elementwise one of activations.py");
+  throw UnsupportedError("activation '" + name +
+                         "': expected an elementwise one of activations.py");
 }
 
 }  // namespace cn
