@@ -60,8 +60,9 @@ struct WinogradBlock {
   const float* h;
   std::size_t h_channels;
   std::size_t plane, pitch;
-  const float* weights;  // [filter][6 columns][6 rows of products][h, then x channels][4 gates]
-  const float* bias;     // [filter][4 gates]
+  // [filter][6 columns][6 rows of products][h, then x channels][4 gates], or rows inside channels.
+  const float* weights;
+  const float* bias;          // [filter][4 gates]
   const std::uint32_t* mask;  // [T * T pixels][mask_stride], all ones or zero; null: all ones
   std::size_t mask_stride;
   float* c;      // [filter][T * T pixels][tiles_per_block]; updated in place
@@ -178,6 +179,7 @@ struct KernelTable {
   std::size_t filters_per_block;  // the register tile; any number of filters is allowed
 
   std::size_t tiles_per_block;  // places of a WinogradBlock
+  bool winograd_rows_inside;    // of its weights: [channels][6 rows], not [6 rows][channels]
 
   std::size_t conv_filters;  // of a run of a ConvBlock's weights, a power of two
 

@@ -26,8 +26,9 @@ double g(std::size_t row, std::size_t tap, std::size_t taps) {
   return power / kDistances[row];
 }
 
-// All products of one kernel of taps x taps: to[column * 6 + row], `step` floats apart.
-void transform_kernel(const float* kernel, std::size_t taps, float* to, std::size_t step) {
+// All products of one kernel of taps x taps: to[column * column_step + row * row_step].
+void transform_kernel(const float* kernel, std::size_t taps, float* to, std::size_t column_step,
+                      std::size_t row_step) {
   for (std::size_t col = 0; col < kPoints; ++col) {
     for (std::size_t row = 0; row < kPoints; ++row) {
       double sum = 0.0;
@@ -36,7 +37,7 @@ void transform_kernel(const float* kernel, std::size_t taps, float* to, std::siz
           sum += g(row, y, taps) * g(col, x, taps) * static_cast<double>(kernel[y * taps + x]);
         }
       }
-      to[(col * kPoints + row) * step] = static_cast<float>(sum);
+      to[col * column_step + row * row_step] = static_cast<float>(sum);
     }
   }
 }
@@ -152,6 +153,9 @@ void WinogradCell::transform_weights(const ConvLstmWeights& w) {
   const std::size_t taps = o_.kernel_size.rows;
   weights_ = Buffer(checked_mul(checked_mul(o_.filters, kProducts * channels), kGates));
   bias_ = Buffer(o_.filters * kGates);
+  const bool rows_inside = kernels_->winograd_rows_inside;
+  const std::size_t row_step = rows_inside ? kGates : channels * kGates;
+  const std::size_t channel_step = rows_inside ? kPoints * kGates : kGates;
   for (std::size_t filter = 0; filter < o_.filters; ++filter) {
     for (std::size_t gate = 0; gate < kGates; ++gate) {
       const std::size_t out = gate * o_.filters + filter;
@@ -159,9 +163,10 @@ void WinogradCell::transform_weights(const ConvLstmWeights& w) {
       for (std::size_t c = 0; c < channels; ++c) {
         const float* kernel = c < of_h ? w.recurrent_kernel + (out * of_h + c) * taps * taps
                                        : w.kernel + (out * of_x + c - of_h) * taps * taps;
-        transform_kernel(kernel, taps,
-                         weights_.data() + (filter * kProducts * channels + c) * kGates + gate,
-                         channels * kGates);
+        transform_kernel(
+            kernel, taps,
+            weights_.data() + filter * kProducts * channels * kGates + c * channel_step + gate,
+            kPoints * channels * kGates, row_step);
       }
     }
   }

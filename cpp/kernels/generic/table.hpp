@@ -23,10 +23,12 @@ constexpr KernelTable make_table(const char* name) {
   table.name = name;
   table.pixels_per_block = P * V::width;
   table.filters_per_block = F;
-  table.tiles_per_block = P * V::width;
+  constexpr std::size_t kTiles = kColumnInRegisters<V> ? 1 : P;
+  table.tiles_per_block = kTiles * V::width;
+  table.winograd_rows_inside = kColumnInRegisters<V>;
   if constexpr (V::fused) {
-    table.conv_lstm_winograd_4x4_block = conv_lstm_winograd_block<V, P, 4>;
-    table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, P, 2>;
+    table.conv_lstm_winograd_4x4_block = conv_lstm_winograd_block<V, kTiles, 4>;
+    table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, kTiles, 2>;
   }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
   table.units_per_block = kUnitVectors * V::width;

@@ -11,6 +11,7 @@ namespace {
 struct Vec {
   static constexpr std::size_t width = 8;
   static constexpr bool fused = true;
+  static constexpr bool broadcast_operands = false;
   __m256 v;
 
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }

@@ -11,6 +11,7 @@ namespace {
 struct Vec {
   static constexpr std::size_t width = 16;
   static constexpr bool fused = true;
+  static constexpr bool broadcast_operands = true;
   __m512 v;
 
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }

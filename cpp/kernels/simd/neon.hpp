@@ -11,6 +11,7 @@ namespace {
 struct Vec {
   static constexpr std::size_t width = 4;
   static constexpr bool fused = true;
+  static constexpr bool broadcast_operands = false;
   float32x4_t v;
 
   static Vec load(const float* p) { return {vld1q_f32(p)}; }

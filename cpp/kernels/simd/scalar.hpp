@@ -12,6 +12,7 @@ namespace {
 struct Vec {
   static constexpr std::size_t width = 1;
   static constexpr bool fused = false;  // whether fma() rounds once
+  static constexpr bool broadcast_operands = false;
   float v;
 
   static Vec load(const float* p) { return {*p}; }
