@@ -195,17 +195,19 @@ std::size_t WinogradCell::c_start() const {
 }
 
 void WinogradCell::pack_frame(const Exec& exec, const float* x, float* planes) const {
-  const std::size_t rows = o_.input[0] * rows_.length;
+  const std::size_t channels = o_.input[0], rows = channels * rows_.length;
   // Row y of x is row y + before - b of the map's grid, b the pixels of a patch before its tile;
   // counted from one tile before the map, so that the rows above it are no special case.
   const std::size_t before_tile = tile_ - (kPoints - tile_) / 2;
   const auto pack = [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t y = i % rows_.length + rows_.before + before_tile;
-      float* to = planes + (i / rows_.length * pixels() + y % tile_ * tile_) * plane_ + front_ +
+      // All channels of a row one after another: who computes a part of the map has packed it.
+      const std::size_t channel = i % channels, row = i / channels;
+      const std::size_t y = row + rows_.before + before_tile;
+      float* to = planes + (channel * pixels() + y % tile_ * tile_) * plane_ + front_ +
                   y / tile_ * pitch_ - pitch_ - 1;
-      kernels_->split_phases(tile_, x + i * cols_.length, cols_.length, cols_.before + before_tile,
-                             to, plane_);
+      kernels_->split_phases(tile_, x + (channel * rows_.length + row) * cols_.length, cols_.length,
+                             cols_.before + before_tile, to, plane_);
     }
   };
   parallel_for(threads_for(exec, static_cast<double>(rows * cols_.length)), rows, pack);

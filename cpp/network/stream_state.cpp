@@ -15,6 +15,7 @@ std::unique_ptr<Stream> Stream::clone() const {
   copy->progress_ = progress_;
   copy->frames_ = frames_;
   copy->finished_ = finished_;
+  copy->began_ = began_;
   return copy;
 }
 

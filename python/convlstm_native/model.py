@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ class Model:
         self._optimize = optimize
         self._algorithm = algorithm
         self._network = lower(self._running, _chosen_isa(isa), algorithm == "auto")
+        self._idle: dict[int, list[Stream]] = {}  # by threads; see _borrowed
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the spec and the choices made for it, for workers in other processes."""
@@ -168,13 +170,14 @@ class Model:
         of a state each; of fewer, and of one, each frame is split over all threads. The bits are the same.
 
         Every call starts from zero states, also those of stateful layers: to carry them on, use
-        :meth:`Stream.predict`. Raises :class:`InputError` for wrong shapes or types, no frames, NaN.
+        :meth:`Stream.predict`. The memory of the states stays with the model for the next call. Raises
+        :class:`InputError` for wrong shapes or types, no frames, NaN.
         """
         inputs = tensors.named_inputs(self._spec, given)
         batch = self._batch(inputs)
         if batch is None:
-            stream, frames = self._sample(inputs, self._threads)
-            return stream.predict(frames)
+            with self._borrowed(inputs, self._threads) as (stream, frames):
+                return stream.predict(frames)
         # Samples on a thread each never wait for one another; a split frame does, after every layer.
         workers = self._threads if batch >= self._threads else 1
         threads = self._threads // workers
@@ -182,8 +185,8 @@ class Model:
         def run(n: int, check: Check) -> Outputs:
             try:
                 sample = {name: array[n] for name, array in inputs.items()}
-                stream, frames = self._sample(sample, threads)
-                return stream.predict_checked(frames, check)
+                with self._borrowed(sample, threads) as (stream, frames):
+                    return stream.predict_checked(frames, check)
             except InputError as error:
                 raise InputError(f"sample {n}: {error}") from error
 
@@ -209,7 +212,7 @@ class Model:
         inputs = tensors.named_inputs(self._spec, given)
         if self._batch(inputs) is not None:
             raise InputError("profile: expected one sample (frames, *shape), found a batch")
-        stream, frames = self._sample(inputs, self._threads)
+        stream, frames = self._sample(inputs, self._threads, None)
         events = stream.profiled(frames)
         return join(self._running, self._network.steps(), events, self.isa, self._threads)
 
@@ -224,12 +227,34 @@ class Model:
             self._threads,
         )
 
-    def _sample(self, inputs: dict[str, Any], threads: int) -> tuple[Stream, Any]:
-        """A stream for one sample, and the frames to run through it."""
+    def _sample(
+        self, inputs: dict[str, Any], threads: int, idle: Stream | None
+    ) -> tuple[Stream, Any]:
+        """A stream for one sample, ``idle`` or a new one, and the frames to run through it."""
         sequences = {i.name: inputs[i.name] for i in self._spec.inputs if i.sequence}
         singles = {i.name: inputs[i.name] for i in self._spec.inputs if not i.sequence}
         frames = next(iter(sequences.values())) if len(sequences) == 1 else sequences
-        return Stream(self._running, self._network, threads, singles), frames
+        if idle is None:
+            return Stream(self._running, self._network, threads, singles), frames
+        idle.reset(singles)
+        return idle, frames
+
+    @contextmanager
+    def _borrowed(self, inputs: dict[str, Any], threads: int) -> Iterator[tuple[Stream, Any]]:
+        """What :meth:`_sample` gives, with a stream that an earlier call has left where there is one.
+
+        New memory costs a page fault for every page and its zeroing, twice what is computed in a frame.
+        """
+        idle = self._idle.setdefault(threads, [])
+        try:
+            found: Stream | None = idle.pop()
+        except IndexError:
+            found = None
+        stream, frames = self._sample(inputs, threads, found)
+        try:
+            yield stream, frames
+        finally:
+            idle.append(stream)
 
     def _batch(self, inputs: dict[str, Any]) -> int | None:
         """Number of samples, None when the inputs are one sample without a batch axis."""
