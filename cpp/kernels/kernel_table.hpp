@@ -48,10 +48,11 @@ struct ConvLstmBlock {
 //
 // Tile-planar layout: a map is cut into tiles of T x T pixels, T = 4 or 2, and pixel (q, p) of all
 // tiles forms a plane of its own, so that neighbouring floats belong to neighbouring tiles. Tile t
-// of tile row R is place n = R * pitch + t, with pitch larger than the tiles of a row: the places
-// between two rows are the right border of one and the left border of the next, and hold zeros
-// (or the pixels outside that a 'valid' convolution reads). A channel is T * T planes, q * T + p,
-// `plane` floats apart; one row of places before the first and behind the last must be readable.
+// of tile row R is place n = R * pitch + t. With a pitch of the tiles of a row, `left` and `right`
+// mask the taps beyond its ends. A 'valid' convolution reads pixels there: its pitch is larger, and
+// the places between two rows, which hold these pixels of x and zeros of h, are the right border of
+// one and the left border of the next. A channel is T * T planes, q * T + p, `plane` floats apart;
+// one row of places before the first and behind the last must be readable.
 //
 // Pointers are at the first place of the block; a block is tiles_per_block places.
 struct WinogradBlock {
@@ -60,6 +61,8 @@ struct WinogradBlock {
   const float* h;
   std::size_t h_channels;
   std::size_t plane, pitch;
+  const std::uint32_t* left;   // [places]: zero for the first tile of a row, else all ones; or null
+  const std::uint32_t* right;  // zero for the last one; null where left is
   // [filter][6 columns][6 rows of products][h, then x channels][4 gates], or rows inside channels.
   const float* weights;
   const float* bias;          // [filter][4 gates]

@@ -47,11 +47,12 @@ std::size_t tile_of(std::size_t taps) { return kPoints + 1 - taps; }
 
 std::size_t tiles(std::size_t length, std::size_t tile) { return (length + tile - 1) / tile; }
 
-// Places between two rows of tiles: the borders of both, which are zero and shared unless a
-// 'valid' convolution of two border pixels reads other pixels on either side.
+// A 'valid' convolution reads pixels beyond the ends of a row of tiles, one place on either side;
+// two rows share it where they need one pixel each of its tile.
 std::size_t pitch_of(const ConvLstm2dOptions& o, const ConvAxis& cols) {
-  const std::size_t tile = tile_of(o.kernel_size.cols);
-  return tiles(cols.output, tile) + (tile == 2 && !o.same ? 2 : 1);
+  const std::size_t tile = tile_of(o.kernel_size.cols), row = tiles(cols.output, tile);
+  if (o.same) return row;
+  return row + (tile == 2 ? 2 : 1);
 }
 
 std::size_t places_of(const ConvLstm2dOptions& o, std::size_t block) {
@@ -106,6 +107,7 @@ WinogradCell::WinogradCell(const ConvLstm2dOptions& options, const KernelTable& 
   if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
   state_floats();  // throws where offsets would not fit
   make_mask();
+  if (o_.same) make_edges();
   if (pools_ && o_.norm) make_norm();
   transform_weights(weights);
 }
@@ -126,6 +128,14 @@ void WinogradCell::make_mask() {
                            first + static_cast<std::ptrdiff_t>(block_);
     }
     whole_.push_back(whole ? 1 : 0);
+  }
+}
+
+void WinogradCell::make_edges() {
+  edges_.assign(2 * places_, ~std::uint32_t{0});
+  for (std::size_t first = 0; first + pitch_ <= places_; first += pitch_) {
+    edges_[first] = 0;
+    edges_[places_ + first + pitch_ - 1] = 0;
   }
 }
 
@@ -245,6 +255,10 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
     block.h_channels = filters;
     block.plane = plane_;
     block.pitch = pitch_;
+    if (o_.same) {
+      block.left = edges_.data() + place;
+      block.right = block.left + places_;
+    }
     block.weights = weights_.data() + filter * kProducts * channels * kGates;
     block.bias = bias_.data() + filter * kGates;
     block.mask = whole_[place / block_] != 0 ? nullptr : mask_.data() + place;

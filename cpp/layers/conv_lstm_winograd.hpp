@@ -38,6 +38,7 @@ class WinogradCell : public ConvLstmCell {
 
  private:
   void make_mask();
+  void make_edges();
   void make_norm();
   void transform_weights(const ConvLstmWeights& weights);
   void pack_frame(const Exec& exec, const float* x, float* planes) const;
@@ -65,9 +66,11 @@ class WinogradCell : public ConvLstmCell {
   Buffer weights_;                   // as WinogradBlock::weights
   Buffer bias_;                      // [filter][4 gates]
   std::vector<std::uint32_t> mask_;  // [pixels of a tile][places]
-  bool pools_;                       // 2x2 pixels of a tile at a time, as they are computed
-  Buffer norm_;                      // scale, then shift: [16 pixels][places] each, or [filter]
-  std::vector<char> whole_;          // of each block: 1 where the mask keeps all of it
+  // Of rows of tiles without places between them: [left, right][places], zero at the ends of a row.
+  std::vector<std::uint32_t> edges_;
+  bool pools_;               // 2x2 pixels of a tile at a time, as they are computed
+  Buffer norm_;              // scale, then shift: [16 pixels][places] each, or [filter]
+  std::vector<char> whole_;  // of each block: 1 where the mask keeps all of it
 };
 
 }  // namespace cn

@@ -20,8 +20,8 @@ struct PatchAxis {
 
 // B^T d B of one channel: to + column * column_step is [row][P vectors]. Column by column of the
 // result: the taps are loaded again for each, which costs less than keeping a half transformed
-// patch in memory.
-template <class V, std::size_t P, std::size_t Tile>
+// patch in memory. `Masked`: taps beyond the ends of a row of tiles are zero.
+template <class V, std::size_t P, std::size_t Tile, bool Masked>
 CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, float* to,
                                 std::size_t column_step) {
   using Axis = PatchAxis<Tile>;
@@ -30,9 +30,11 @@ CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, flo
   for (std::size_t p = 0; p < P; ++p) {
     const float* at = planes + p * V::width;
     const auto load = [&](std::size_t row, std::size_t col) CN_LAMBDA {
-      return V::load(at + static_cast<std::ptrdiff_t>(Axis::phase(row) * Tile) * plane +
-                     Axis::tile(row) * pitch +
-                     static_cast<std::ptrdiff_t>(Axis::phase(col)) * plane + Axis::tile(col));
+      const V x = V::load(at + static_cast<std::ptrdiff_t>(Axis::phase(row) * Tile) * plane +
+                          Axis::tile(row) * pitch +
+                          static_cast<std::ptrdiff_t>(Axis::phase(col)) * plane + Axis::tile(col));
+      if (!Masked || Axis::tile(col) == 0) return x;
+      return V::keep((Axis::tile(col) < 0 ? b.left : b.right) + p * V::width, x);
     };
     const auto store = [&](std::size_t col, const V(&d)[kPoints]) CN_LAMBDA {
       V v[kPoints];
@@ -71,7 +73,12 @@ inline void winograd_transform_input(const WinogradBlock& b) {
   const std::size_t planes = Tile * Tile * b.plane;
   for (std::size_t c = 0; c < channels; ++c) {
     const float* from = c < b.h_channels ? b.h + c * planes : b.x + (c - b.h_channels) * planes;
-    winograd_channel<V, P, Tile>(b, from, b.v + c * kPoints * kLanes, channels * kPoints * kLanes);
+    float* to = b.v + c * kPoints * kLanes;
+    if (b.left != nullptr) {
+      winograd_channel<V, P, Tile, true>(b, from, to, channels * kPoints * kLanes);
+    } else {
+      winograd_channel<V, P, Tile, false>(b, from, to, channels * kPoints * kLanes);
+    }
   }
 }
 
