@@ -15,18 +15,22 @@ RELU = spec.Function("relu")
 
 @dataclass(frozen=True)
 class LayerRow:
-    """``make`` builds the layer with seeded weights; ``frame`` is the shape of what it reads."""
+    """``make`` builds the layer with seeded weights; ``frame`` is the shape of what it reads.
+
+    It reads the same frames ``times`` times, as its inputs.
+    """
 
     name: str
     frame: tuple[int, ...]
     make: Callable[[], spec.Layer]
+    times: int = 1
 
     def network(self) -> spec.NetworkSpec:
         """The layer alone between an input sequence and an output."""
         return spec.NetworkSpec(
             self.name,
             (spec.Input("x", self.frame),),
-            (spec.Node("layer", self.make(), ("x",), ("y",)),),
+            (spec.Node("layer", self.make(), ("x",) * self.times, ("y",)),),
             (spec.Output("y", "y"),),
         )
 
@@ -106,6 +110,69 @@ def depthwise(channels: int, rows: int, kernel: int, **arguments: Any) -> LayerR
     return conv(channels, rows, channels, kernel, groups=channels, **arguments)
 
 
+def pooled(kind: type[spec.Pooling], channels: int, rows: int, size: int, stride: int) -> LayerRow:
+    """A 'same' pool of square maps, channels_first."""
+    return LayerRow(
+        f"{kind.__name__} {channels}x{rows}x{rows} {size}x{size} stride {stride}",
+        (channels, rows, rows),
+        lambda: kind((1, size, size), (1, stride, stride), "same"),
+    )
+
+
+def resized(interpolation: str, channels: int, rows: int) -> LayerRow:
+    """Rows and columns of square maps twice, channels_first."""
+    return LayerRow(
+        f"{interpolation} {channels}x{rows}x{rows} twice as large",
+        (channels, rows, rows),
+        lambda: spec.Resize((1, 2), (2 * rows, 2 * rows), interpolation),
+    )
+
+
+def applied(name: str, function: spec.Function, *frame: int) -> LayerRow:
+    """An activation of each number."""
+    return LayerRow(f"{name} {frame}", frame, lambda: spec.Activation(function))
+
+
+def lstm(inputs: int, units: int) -> LayerRow:
+    """Whole sequences of vectors."""
+    return LayerRow(
+        f"LSTM {inputs} -> {units}",
+        (inputs,),
+        lambda: spec.LSTM(
+            units,
+            weight(4 * units, inputs).T,
+            weight(4 * units, units).T,
+            weight(4 * units),
+            return_sequences=True,
+        ),
+    )
+
+
+def gru(inputs: int, units: int) -> LayerRow:
+    """Whole sequences of vectors."""
+    return LayerRow(
+        f"GRU {inputs} -> {units}",
+        (inputs,),
+        lambda: spec.GRU(
+            units,
+            weight(3 * units, inputs).T,
+            weight(3 * units, units).T,
+            weight(3 * units),
+            weight(3 * units),
+            return_sequences=True,
+        ),
+    )
+
+
+def dense(inputs: int, units: int) -> LayerRow:
+    """Vectors, with relu."""
+    return LayerRow(
+        f"Dense {inputs} -> {units}",
+        (inputs,),
+        lambda: spec.Dense(weight(units, inputs).T, weight(units), RELU),
+    )
+
+
 FAMILIES: dict[str, list[LayerRow]] = {
     "convolution": [
         conv(1, 128, 64, 3),
@@ -125,5 +192,44 @@ FAMILIES: dict[str, list[LayerRow]] = {
         transposed(64, 28, 32, 3, 2),
         transposed(128, 32, 64, 5, 2),
         transposed(32, 56, 1, 11, 4),
+    ],
+    "dense": [
+        dense(128, 10),
+        dense(512, 512),
+        dense(5780, 512),
+        lstm(128, 128),
+        lstm(512, 256),
+        lstm(2048, 256),
+        gru(128, 128),
+        gru(512, 256),
+    ],
+    "pooling": [
+        pooled(spec.MaxPooling, 32, 112, 2, 2),
+        pooled(spec.MaxPooling, 32, 112, 3, 2),
+        pooled(spec.MaxPooling, 32, 56, 3, 1),
+        pooled(spec.AveragePooling, 32, 112, 2, 2),
+        pooled(spec.AveragePooling, 32, 56, 3, 1),
+        LayerRow("global mean 256x28x28", (256, 28, 28), lambda: spec.Reduce((1, 2), "mean")),
+        LayerRow("global max 256x28x28", (256, 28, 28), lambda: spec.Reduce((1, 2), "max")),
+        resized("nearest", 32, 56),
+        resized("bilinear", 32, 56),
+    ],
+    "elementwise": [
+        applied("tanh", spec.Function("tanh"), 64, 56, 56),
+        applied("sigmoid", spec.Function("sigmoid"), 64, 56, 56),
+        applied("softmax", spec.Function("softmax"), 4096, 10),
+        applied("softmax", spec.Function("softmax"), 64, 1000),
+        LayerRow(
+            "BatchNormalization 64x56x56",
+            (64, 56, 56),
+            lambda: spec.BatchNormalization(0, weight(64), weight(64)),
+        ),
+        LayerRow(
+            "LayerNormalization 784x256",
+            (784, 256),
+            lambda: spec.LayerNormalization((1,), "layer", 1e-3, weight(256), weight(256)),
+        ),
+        LayerRow("add 64x56x56", (64, 56, 56), lambda: spec.Merge("add"), 2),
+        LayerRow("concatenate 64x56x56", (64, 56, 56), lambda: spec.Concatenate(0), 2),
     ],
 }

@@ -159,6 +159,30 @@ def human_activity(keras: Any) -> Any:
     return model
 
 
+def masked_genre_net(keras: Any) -> Any:
+    """The article's genre net for trailers padded with empty frames, which a mask lets it pass over.
+
+    Pools, which drop the mask, come before BatchNormalization, which in Keras refuses one of frames.
+    """
+    layers, ops = keras.layers, keras.ops
+    frames = keras.Input((None, 3, 24, 36))
+    mask = ops.any(ops.not_equal(frames, 0.0), axis=(2, 3, 4))
+    first = {"data_format": "channels_first", "padding": "same"}
+    x = frames
+    for filters, pool in ((6, 2), (4, 3)):
+        x = layers.ConvLSTM2D(filters, 3, return_sequences=True, **first)(x, mask=mask)
+        x = layers.MaxPooling3D((1, pool, pool), **first)(x)
+        x = layers.BatchNormalization()(x)
+    scores = []
+    for genre in ("comedy", "action"):
+        y = layers.ConvLSTM2D(3, 3, return_sequences=True, **first)(x, mask=mask)
+        y = layers.MaxPooling3D((1, 2, 2), **first)(y)
+        for layer in (layers.Flatten(), layers.Dense(8), layers.Dense(1, name=f"cat_{genre}")):
+            y = _framewise(keras, layer, y)
+        scores.append(y)
+    return keras.Model(frames, scores)
+
+
 def stateful_frame(keras: Any) -> Any:
     """A live network: one frame a call, the state stays."""
     layers = keras.layers

@@ -314,6 +314,9 @@ def masked() -> Iterator[Row]:
         ),
     )
     yield one("stack", lambda k, x: k.RNN([k.LSTMCell(3), k.GRUCell(4)], return_sequences=True)(x))
+    yield one("dropped", lambda k, x: k.LSTM(3)(k.Conv1D(4, 3, padding="same")(x)))
+    yield one("added", lambda k, x: k.LSTM(3)(k.Add()([x, k.Masking(0.5)(k.ReLU()(x))])))
+    yield one("added to one without", lambda k, x: k.LSTM(3)(k.Add()([x, k.Conv1D(2, 1)(x)])))
     yield one("value", lambda k, x: k.GRU(3)(k.Masking(0.25)(k.Activation("tanh")(x))))
 
 

@@ -43,9 +43,10 @@ def recurrent(
 
 
 def masking(layer: spec.Masking, x: Array64) -> tuple[Array64, Array64]:
-    """``x`` (N, T, F) with zeros where all of a vector are ``value``, and where they are not."""
-    counts = (x != np.float32(layer.value)).any(axis=-1, keepdims=True)
-    return np.where(counts, x, 0), counts.astype(np.float64)
+    """``x`` (N, T, ...) with zeros where all of a frame are ``value``, and (N, T, 1) where not."""
+    counts = (x != np.float32(layer.value)).any(axis=tuple(range(2, x.ndim)))
+    shown = counts.reshape(*counts.shape, *[1] * (x.ndim - 2))
+    return np.where(shown, x, 0), counts[..., None].astype(np.float64)
 
 
 def lstm_gates(layer: Any, gates: Sequence[Array64], c: Array64) -> tuple[Array64, Array64]:

@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     # JAX has no int64, which some of Keras' preprocessing layers ask for.
     pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning"),
     # Keras tells again in every call what it told when the layer was made.
     pytest.mark.filterwarnings("ignore:.*You passed `rms_scaling=True`:UserWarning"),
 ]

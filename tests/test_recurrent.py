@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import reference
 from convlstm_native import spec
+from convlstm_native.onnx_writer import to_onnx
 from convlstm_native.spec import Array, NetworkSpec
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx_files import run_in_onnx_runtime
 from strategies import BOUNDED, examples, function, weight
 from tolerances import check
 
@@ -295,6 +297,22 @@ def test_masking(value: float) -> None:
     for isa in ISAS:
         for name, found in cn.Model(net, isa=isa).predict(x).items():
             np.testing.assert_array_equal(found, expected[name])
+
+
+def test_masking_of_maps() -> None:
+    layer = spec.Masking(0.0)
+    node = spec.Node("mask", layer, ("x",), ("y", "counts"))
+    outputs = (spec.Output("y", "y"), spec.Output("counts", "counts"))
+    net = NetworkSpec("masking", (spec.Input("x", (3, 4, 2)),), (node,), outputs)
+    x = np.random.default_rng(9).standard_normal((2, 6, 3, 4, 2)).astype(np.float32)
+    x[0, [0, 3]] = 0
+    x[1, 2, 1:] = 0
+    expected = reference.run(net, {"x": x})
+    assert expected["counts"].sum() == 10
+    in_runtime = run_in_onnx_runtime(to_onnx(net), {"x": x})
+    for name, found in cn.Model(net).predict(x).items():
+        np.testing.assert_array_equal(found, expected[name])
+        np.testing.assert_array_equal(in_runtime[name], expected[name])
 
 
 @pytest.mark.parametrize("zeros", [False, True])

@@ -118,10 +118,16 @@ OutputsAndStates add_recurrent(Network& network, const Sequence& a, RecurrentOpt
     expect_size("recurrent_bias", *recurrent_bias, {columns});
     weights.recurrent_bias = recurrent_bias->data();
   }
-  const RecurrentOptions o{kind, input[0], units, activation_of(activation),
-                           activation_of(recurrent_activation)};
-  return add_sequence(network, a, std::make_unique<RecurrentLayer>(o, network.kernels(), weights),
-                      {units});
+  RecurrentOptions o{kind, input[0], units, activation_of(activation),
+                     activation_of(recurrent_activation)};
+  o.reads_product = RecurrentLayer::product_pays(o);
+  auto layer = std::make_unique<RecurrentLayer>(o, network.kernels(), weights);
+  Sequence sequence = a;
+  if (o.reads_product) {
+    sequence.x = add_simple(network, a.name + "/input product", a.x, layer->input_product(weights),
+                            {layer->product_size()});
+  }
+  return add_sequence(network, sequence, std::move(layer), {units});
 }
 
 // The frame with zeros in place of frames that do not count, and the mask.

@@ -91,7 +91,7 @@ struct WinogradBlock {
 //                c' = rec(z_i) * act(z_c) + rec(z_f) * c
 //                h' = rec(z_o) * act(c')
 //   gru          gates z, r, h; u_h and its bias make a sum of their own:
-//                a = act(z_h + rec(z_r) * (bias_u + sum_k h[k] * u[k][h]))
+//                a = act(z_h + rec(z_r) * (recurrent_bias + sum_k h[k] * u[k][h]))
 //                h' = rec(z_z) * h + (1 - rec(z_z)) * a
 //   gru_gates    gates z, r, h, where h sums over x alone:
 //                update = rec(z_z), reset_h = rec(z_r) * h, c = z_h
@@ -99,8 +99,8 @@ struct WinogradBlock {
 //                a = act(c + sum_k h[k] * u[k]),  h' = update * previous + (1 - update) * a
 //   simple_rnn   one gate: h' = act(z)
 //
-// Biases are [gate][units_per_block], those of gru four: z, r, h, u. A block is computed whole: all
-// arrays of units are padded to blocks.
+// Biases are [gate][units_per_block]; they may hold the sums over x already, with no inputs. A
+// block is computed whole: all arrays of units are padded to blocks.
 struct RecurrentBlock {
   const float* x;
   std::size_t inputs;
@@ -109,8 +109,9 @@ struct RecurrentBlock {
   std::size_t units;  // of the layer
   const float* h_panel;
   const float* bias;
-  const float* previous;  // h, at the first unit of the block
-  float* c;               // as all below at the first unit of the block; lstm: updated in place
+  const float* recurrent_bias;  // of gru
+  const float* previous;        // h, at the first unit of the block
+  float* c;  // as all below at the first unit of the block; lstm: updated in place
   float* update;
   float* reset_h;
   float* h_out;

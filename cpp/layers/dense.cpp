@@ -10,8 +10,6 @@ namespace {
 // Units and rows handed to one product: the weights of a task stay in the cache for all its rows.
 constexpr std::size_t kUnitsPerTask = 16;
 constexpr std::size_t kRowsPerTask = 64;
-// Weights that do not fit the caches are read from memory for every run.
-constexpr std::size_t kManyWeights = std::size_t{1} << 18;
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 

@@ -9,6 +9,9 @@ namespace cn {
 // (inputs, units), row-major, as Keras keeps it.
 class Dense : public Layer {
  public:
+  // Weights that do not fit the caches are read from memory for every run.
+  static constexpr std::size_t kManyWeights = std::size_t{1} << 18;
+
   Dense(std::size_t rows, std::size_t inputs, std::size_t units, const float* kernel,
         const float* bias, const Activation& activation);
 

@@ -43,7 +43,6 @@ RecurrentLayer::RecurrentLayer(const RecurrentOptions& options, const KernelTabl
                                const RecurrentWeights& weights)
     : o_(options),
       gates_(gates_of(options.kind)),
-      biases_(gates_ + (options.kind == Kind::gru ? 1 : 0)),
       lanes_(gates_ == 1 ? kernels.units_per_block_of_one_gate : kernels.units_per_block),
       second_lanes_(kernels.units_per_block_of_one_gate),
       padded_(0),
@@ -56,7 +55,7 @@ RecurrentLayer::RecurrentLayer(const RecurrentOptions& options, const KernelTabl
   }
   padded_ = round_up(o_.units, std::max(lanes_, second_lanes_));
   const bool two_passes = o_.kind == Kind::gru_reset_before;
-  x_panels_ = panels(weights.kernel, o_.inputs, 0, gates_, lanes_);
+  if (!o_.reads_product) x_panels_ = panels(weights.kernel, o_.inputs, 0, gates_, lanes_);
   h_panels_ = panels(weights.recurrent_kernel, o_.units, 0, two_passes ? 2 : gates_, lanes_);
   if (two_passes) second_panels_ = panels(weights.recurrent_kernel, o_.units, 2, 1, second_lanes_);
   pack_biases(weights);
@@ -80,23 +79,43 @@ Buffer RecurrentLayer::panels(const float* matrix, std::size_t rows, std::size_t
 
 // The recurrent bias of the gates z and r of a GRU goes into the other one.
 void RecurrentLayer::pack_biases(const RecurrentWeights& weights) {
-  bias_ = Buffer(checked_mul(biases_, round_up(o_.units, lanes_)));
+  bias_ = Buffer(product_size());
+  if (weights.recurrent_bias != nullptr) recurrent_bias_ = Buffer(round_up(o_.units, lanes_));
   for (std::size_t unit = 0; unit < o_.units; ++unit) {
-    float* to = bias_.data() + unit / lanes_ * biases_ * lanes_ + unit % lanes_;
+    float* to = bias_.data() + unit / lanes_ * gates_ * lanes_ + unit % lanes_;
     for (std::size_t gate = 0; gate < gates_; ++gate) {
       to[gate * lanes_] = weights.bias[gate * o_.units + unit];
     }
     if (weights.recurrent_bias == nullptr) continue;
-    for (std::size_t gate = 0; gate < gates_; ++gate) {
-      to[(gate < 2 ? gate : 3) * lanes_] += weights.recurrent_bias[gate * o_.units + unit];
+    for (std::size_t gate = 0; gate < 2; ++gate) {
+      to[gate * lanes_] += weights.recurrent_bias[gate * o_.units + unit];
+    }
+    recurrent_bias_.data()[unit] = weights.recurrent_bias[2 * o_.units + unit];
+  }
+}
+
+bool RecurrentLayer::product_pays(const RecurrentOptions& o) {
+  return o.inputs * o.units * gates_of(o.kind) >= Dense::kManyWeights;
+}
+
+std::unique_ptr<Dense> RecurrentLayer::input_product(const RecurrentWeights& weights) const {
+  const Buffer packed = panels(weights.kernel, o_.inputs, 0, gates_, lanes_);
+  const std::size_t columns = product_size(), run = gates_ * lanes_;
+  Buffer kernel(checked_mul(o_.inputs, columns));
+  for (std::size_t row = 0; row < o_.inputs; ++row) {
+    for (std::size_t column = 0; column < columns; column += run) {
+      std::copy_n(packed.data() + column * o_.inputs + row * run, run,
+                  kernel.data() + row * columns + column);
     }
   }
+  return std::make_unique<Dense>(1, o_.inputs, columns, kernel.data(), bias_.data(), Activation{});
 }
 
 void RecurrentLayer::run_blocks(const Exec& exec, Kernel kernel, std::size_t lanes,
                                 std::size_t h_gates, const Buffer& h_panels, const float* x,
                                 const float* h, float* data, std::size_t newest) const {
-  const std::size_t inputs = x == nullptr ? 0 : o_.inputs;
+  const bool product = x != nullptr && o_.reads_product;
+  const std::size_t inputs = x == nullptr || product ? 0 : o_.inputs;
   const double operations =
       static_cast<double>(o_.units) * static_cast<double>(inputs * gates_ + o_.units * h_gates);
   const std::size_t blocks = (o_.units + lanes - 1) / lanes;
@@ -109,11 +128,12 @@ void RecurrentLayer::run_blocks(const Exec& exec, Kernel kernel, std::size_t lan
       RecurrentBlock block{};
       block.x = x;
       block.inputs = inputs;
-      block.x_panel = x_panels_.data() + unit * o_.inputs * gates_;
+      block.x_panel = inputs == 0 ? nullptr : x_panels_.data() + unit * inputs * gates_;
       block.h = h;
       block.units = o_.units;
       block.h_panel = h_panels.data() + unit * o_.units * h_gates;
-      block.bias = bias_.data() + unit * biases_;
+      block.bias = (product ? x : bias_.data()) + unit * gates_;
+      if (recurrent_bias_.size() != 0) block.recurrent_bias = recurrent_bias_.data() + unit;
       block.previous = array(newest);
       block.c = array(kC);
       block.update = array(kUpdate);

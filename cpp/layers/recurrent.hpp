@@ -1,7 +1,9 @@
 // Recurrent layers on vectors: LSTM, GRU, SimpleRNN, one frame at a time.
 #pragma once
 
-#include "layers/layer.hpp"
+#include <memory>
+
+#include "layers/dense.hpp"
 
 namespace cn {
 
@@ -12,6 +14,8 @@ struct RecurrentOptions {
   std::size_t units = 0;
   Activation activation;
   Activation recurrent_activation;  // unused by simple_rnn
+  // The layer reads what input_product() makes of x, not x.
+  bool reads_product = false;
 };
 
 // As Keras keeps them: kernel (inputs, gates * units), recurrent_kernel (units, gates * units),
@@ -44,6 +48,12 @@ class RecurrentLayer : public Layer {
   void import_state(State& state, std::size_t part, const float* from) const override;
   std::string kernel(const Exec& exec) const override;
 
+  // True where x times the kernel pays as a layer of its own, which takes several frames at once.
+  static bool product_pays(const RecurrentOptions& options);
+  // The dense layer x -> bias + x * kernel for this layer, and how many numbers it makes.
+  std::unique_ptr<Dense> input_product(const RecurrentWeights& weights) const;
+  std::size_t product_size() const { return gates_ * round_up(o_.units, lanes_); }
+
  private:
   using Kernel = void (*)(const RecurrentBlock& block);
 
@@ -57,12 +67,14 @@ class RecurrentLayer : public Layer {
   std::size_t part_start(const State& state, std::size_t part) const;
 
   RecurrentOptions o_;
-  std::size_t gates_, biases_;
+  std::size_t gates_;
   std::size_t lanes_;         // units of a block
   std::size_t second_lanes_;  // units of a block of the second pass
   std::size_t padded_;        // units, rounded up to whole blocks of either kind
   std::size_t arrays_;        // of the state
-  Buffer x_panels_, h_panels_, second_panels_, bias_;
+  Buffer x_panels_, h_panels_, second_panels_;
+  Buffer bias_;            // [block][gate][unit of the block], as a product of x
+  Buffer recurrent_bias_;  // of the candidate of a GRU
 };
 
 }  // namespace cn

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# What was expected, where that is a long list.
+_LONG_LIST = re.compile(r"expected one of .{200,}, (?=found)")
+
 
 class ConvLSTMError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -23,8 +28,16 @@ class UnsupportedModelError(ConvLSTMError):
 
     @classmethod
     def from_problems(cls, what: str, problems: list[str]) -> UnsupportedModelError:
-        """One error that lists all ``problems`` found in ``what``."""
-        lines = "".join(f"\n  - {problem}" for problem in problems)
+        """One error that lists all ``problems`` found in ``what``; its message shows a long list once."""
+        shown: set[str] = set()
+
+        def once(found: re.Match[str]) -> str:
+            if found[0] in shown:
+                return "expected one of those above, "
+            shown.add(found[0])
+            return found[0]
+
+        lines = "".join(f"\n  - {_LONG_LIST.sub(once, problem)}" for problem in problems)
         return cls(f"{what} cannot be run, {len(problems)} problem(s):{lines}", tuple(problems))
 
 

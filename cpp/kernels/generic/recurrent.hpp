@@ -85,7 +85,7 @@ void gru_block(const RecurrentBlock& block) {
     sums.start(block.bias);
     sums.add(block.x, block.inputs, block.x_panel);
     unroll<P>([&](auto p) CN_LAMBDA { candidate[p] = sums.z[2][p]; });
-    load_units(block.bias + 3 * P * V::width, sums.z[2]);
+    load_units(block.recurrent_bias, sums.z[2]);
     sums.add(block.h, block.units, block.h_panel);
     rec(sums.z[0]);
     rec(sums.z[1]);

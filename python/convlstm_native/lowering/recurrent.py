@@ -117,8 +117,8 @@ def _masking(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Ten
     (x,) = inputs
     layer = node.layer
     assert isinstance(layer, Masking)
-    values = low.network.add_mask(node.name, x.id, layer.value)
-    return tuple(Tensor(value, x.order) for value in values)
+    frames, mask = low.network.add_mask(node.name, x.id, layer.value)
+    return Tensor(frames, x.order), Tensor(mask, as_given(1))
 
 
 LOWER: Table = {

@@ -236,9 +236,13 @@ def _masking(body: Body, call: Call) -> list[str]:
     (x,) = call.inputs
     same = body.add("Equal", [x, body.constant(layer.value)])
     differs = body.add("Cast", [body.add("Not", [same])], to=TensorProto.FLOAT)
-    mask = body.add("ReduceMax", [differs], axes=[-1], keepdims=1)
+    axes = list(range(-len(call.values[0].shape), 0))
+    mask = body.add("ReduceMax", [differs], axes=axes, keepdims=1)
     counts = body.add("Greater", [mask, body.constant(0.5)])
-    return [body.add("Where", [counts, x, body.constant(0.0)]), mask]
+    frames = body.add("Where", [counts, x, body.constant(0.0)])
+    if len(axes) > 1:
+        mask = body.add("ReduceMax", [mask], axes=axes[1:], keepdims=0)
+    return [frames, mask]
 
 
 BODIES: Table = {

@@ -192,7 +192,7 @@ class _Assembly:
                 site = replace(site, inputs=tuple(map(site.as_sequence, site.inputs)))
             made = self.builders[call.layer.name](site)
             if kind not in RECURRENT:
-                made = carry(call, known, made)
+                made = carry(call, site, known, made)
         except UnsupportedModelError as error:
             self.problems.append(f"{what}: {error}")
             return

@@ -326,14 +326,14 @@ class SimpleRNN(VectorRecurrent):
 class Masking(Layer):
     """Which frames count: two sequences, the frames with zeros where they do not, and the mask ``(1,)``.
 
-    The mask is 1 where any number of a vector differs from ``value``, else 0.
+    The mask is 1 where any number of a frame differs from ``value``, else 0.
     """
 
     value: float
 
     def infer(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
         (x,) = inputs
-        expect(x.sequence and len(x.shape) == 1, "input", "a sequence of vectors", x)
+        expect(x.sequence and len(x.shape) > 0, "input", "a sequence of arrays", x)
         return x, x.with_shape((1,))
 
 

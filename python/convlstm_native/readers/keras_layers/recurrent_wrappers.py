@@ -157,7 +157,10 @@ def _masking(args: Arguments) -> Builder:
     def build(site: CallSite) -> tuple[Tensor, ...]:
         x = site.as_sequence(site.inputs[0])
         if len(x.value.shape) != 1:
-            raise UnsupportedModelError(f"input: expected a sequence of vectors, found {x.value}")
+            raise UnsupportedModelError(
+                "input: expected a sequence of vectors (of larger frames Keras would make a mask for "
+                f"each row), found {x.value}"
+            )
         y, mask = site.add(spec.Masking(value), (x,))
         return (replace(y, mask=mask),)
 
