@@ -80,7 +80,7 @@ Buffer RecurrentLayer::panels(const float* matrix, std::size_t rows, std::size_t
 // The recurrent bias of the gates z and r of a GRU goes into the other one.
 void RecurrentLayer::pack_biases(const RecurrentWeights& weights) {
   bias_ = Buffer(product_size());
-  if (weights.recurrent_bias != nullptr) recurrent_bias_ = Buffer(round_up(o_.units, lanes_));
+  if (o_.kind == Kind::gru) recurrent_bias_ = Buffer(round_up(o_.units, lanes_));
   for (std::size_t unit = 0; unit < o_.units; ++unit) {
     float* to = bias_.data() + unit / lanes_ * gates_ * lanes_ + unit % lanes_;
     for (std::size_t gate = 0; gate < gates_; ++gate) {
