@@ -68,8 +68,9 @@ struct WinogradBlock {
   const float* bias;          // [filter][4 gates]
   const std::uint32_t* mask;  // [T * T pixels][mask_stride], all ones or zero; null: all ones
   std::size_t mask_stride;
-  float* c;      // [filter][T * T pixels][tiles_per_block]; updated in place
-  float* h_out;  // planes of the next h, laid out as h
+  bool zero_state;  // h and c are zero, whatever their memory holds
+  float* c;         // [filter][T * T pixels][tiles_per_block]; updated in place
+  float* h_out;     // planes of the next h, laid out as h
   std::size_t filters;
   // With T = 4, where `pooled` is not null, the largest of each 2x2 pixels of scale * h + shift,
   // too: [filter][2x2 pixels of the tile][pooled_plane].

@@ -129,7 +129,18 @@ std::vector<StatePart> ConvLstm2d::state_parts() const {
   return {{"h", shape}, {"c", shape}};
 }
 
+// Most of the memory of a network is here: the first frame does without what would be zero.
+void ConvLstm2d::clear(const Exec& exec, State& state) const {
+  if (!cell_->knows_zero()) return Layer::clear(exec, state);
+  state.frames = 0;
+  state.zero = true;
+}
+
 void ConvLstm2d::export_state(const State& state, std::size_t part, float* to) const {
+  if (state.zero) {
+    std::fill_n(to, map_[0] * map_[1] * map_[2], 0.0F);
+    return;
+  }
   const auto which = part == 0 ? ConvLstmCell::kH : ConvLstmCell::kC;
   for (std::size_t i = 0; i < map_[0] * map_[1]; ++i, to += map_[2]) {
     cell_->read_row(state, which, i / map_[1], i % map_[1], to);
@@ -137,6 +148,10 @@ void ConvLstm2d::export_state(const State& state, std::size_t part, float* to) c
 }
 
 void ConvLstm2d::import_state(State& state, std::size_t part, const float* from) const {
+  if (state.zero) {
+    std::fill_n(state.data.data(), state.data.size(), 0.0F);
+    state.zero = false;
+  }
   const auto which = part == 0 ? ConvLstmCell::kH : ConvLstmCell::kC;
   for (std::size_t i = 0; i < map_[0] * map_[1]; ++i, from += map_[2]) {
     cell_->write_row(state, which, i / map_[1], i % map_[1], from);

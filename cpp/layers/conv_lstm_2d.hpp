@@ -16,6 +16,7 @@ class ConvLstm2d : public Layer {
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  void clear(const Exec& exec, State& state) const override;
   std::size_t state_floats() const override { return cell_->state_floats(); }
   std::size_t scratch_floats() const override;
   std::vector<StatePart> state_parts() const override;

@@ -95,6 +95,8 @@ class ConvLstmCell {
   // rows that two threads share the sink hears nothing.
   virtual void step(const Exec& exec, const float* x, State& state, RowSink& sink) const = 0;
 
+  // True where step() asks State::zero: then a new sequence need not clear the memory.
+  virtual bool knows_zero() const { return false; }
   virtual std::size_t state_floats() const = 0;
   virtual std::size_t scratch_floats() const { return 0; }  // of each thread
 

@@ -232,6 +232,7 @@ void WinogradCell::step(const Exec& exec, const float* x, State& state, RowSink&
     run_tasks(exec, part, tasks, split, state, sink);
   });
   ++state.frames;
+  state.zero = false;
 }
 
 void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
@@ -253,6 +254,7 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
     block.x_channels = o_.input[0];
     block.h = data + h_start(true, state) + group * filters * channel_floats() + front_ + place;
     block.h_channels = filters;
+    block.zero_state = state.zero;
     block.plane = plane_;
     block.pitch = pitch_;
     if (o_.same) {

@@ -22,6 +22,7 @@ class WinogradCell : public ConvLstmCell {
   static double cost(const ConvLstm2dOptions& options, const KernelTable& kernels);
 
   void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
+  bool knows_zero() const override { return true; }
   std::size_t state_floats() const override;
   std::size_t scratch_floats() const override;
   void read_row(const State& state, Part part, std::size_t filter, std::size_t row, float* to,

@@ -36,6 +36,7 @@ inline int threads_for(const Exec& exec, double operations) {
 struct State {
   Buffer data;
   std::int64_t frames = 0;  // processed since the state was zero or imported
+  bool zero = false;        // the state is zero, whatever `data` holds
   std::vector<char> written =
       {};  // of the newest frame: 1 for each row that has left for the output
 };
@@ -62,6 +63,9 @@ class Layer {
   // the one before.
   virtual void run_batch(const Exec&, std::size_t /*frames*/, const float* /*in*/,
                          std::size_t /*in_step*/, float* /*out*/, std::size_t /*out_step*/) const {}
+
+  // Makes the state that of a sequence that has not begun; `data` holds zeros or an old state.
+  virtual void clear(const Exec& exec, State& state) const;
 
   // Floats of State::data; a stream starts with zeros.
   virtual std::size_t state_floats() const { return 0; }

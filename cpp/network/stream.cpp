@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "base/parallel.hpp"
 
 namespace cn {
 namespace {
@@ -56,20 +55,11 @@ std::size_t Stream::step_of(ValueId id) const {
   return shown.sequence ? element_count(network_->value(shown.root).shape) : 0;
 }
 
-void Stream::clear(Buffer& buffer) const {
-  const int threads = threads_for(exec_, static_cast<double>(buffer.size()));
-  parallel_for(threads, buffer.size(), [&](std::size_t begin, std::size_t end) {
-    std::fill(buffer.data() + begin, buffer.data() + end, 0.0F);
-  });
-}
-
 void Stream::begin(const std::vector<TensorView>& singles, bool keep) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     if (keep && network_->steps()[i].keeps_state) continue;
-    if (began_) clear(states_[i].data);
-    states_[i].frames = 0;
+    network_->steps()[i].layer->clear(exec_, states_[i]);
   }
-  began_ = true;
   for (FrameQueue& queue : queues_) queue.clear();
   std::fill(progress_.begin(), progress_.end(), Progress{});
   frames_ = 0;

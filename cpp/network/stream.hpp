@@ -79,7 +79,6 @@ class Stream {
   void run_step(std::size_t index, std::size_t ticks);
   void write_output(std::size_t output, std::size_t tick, Targets& to);
   void set_frame(std::int64_t frame);
-  void clear(Buffer& buffer) const;
 
   std::int64_t ready(const Loop& loop, std::int64_t done) const;
   void take(const Feed& feed, std::int64_t tick, float* to) const;
@@ -97,7 +96,6 @@ class Stream {
   std::vector<float*> out_;
   std::size_t frames_ = 0;
   bool finished_ = false;
-  bool began_ = false;                // false: states are as new, all zero
   std::unique_ptr<Profile> profile_;  // null: nothing is recorded
 };
 

@@ -44,13 +44,14 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
       gate(0, x);
       rec(x);
       unroll<4>([&](auto n) CN_LAMBDA { y[n] = x[n] * y[n]; });
-      gate(1, x);
-      rec(x);
       float* state = c + row * Tile * kLanes + p * V::width;
-      unroll<4>([&](auto n) CN_LAMBDA {
-        y[n] = V::fma(x[n], V::load(state + n * kLanes), y[n]);
-        y[n].store(state + n * kLanes);
-      });
+      if (!b.zero_state) {
+        gate(1, x);
+        rec(x);
+        unroll<4>([&](auto n)
+                      CN_LAMBDA { y[n] = V::fma(x[n], V::load(state + n * kLanes), y[n]); });
+      }
+      unroll<4>([&](auto n) CN_LAMBDA { y[n].store(state + n * kLanes); });
       act(y);
       gate(3, x);
       rec(x);
@@ -101,11 +102,14 @@ CN_INLINE void winograd_sums(const WinogradBlock& b, std::size_t first, std::siz
                              Prefetch& prefetcher,
                              float (*sums)[Tile * kPoints * kGates * P * V::width]) {
   constexpr std::size_t kSums = kGates * P * V::width;
-  const std::size_t channels = b.x_channels + b.h_channels;
+  const std::size_t all = b.x_channels + b.h_channels;
+  const std::size_t channels = b.x_channels + h_channels_of(b);
+  // Behind those of channels that are zero.
+  const float* start =
+      b.weights + (all - channels) * kGates * (kColumnInRegisters<V> ? kPoints : 1);
   const std::size_t steps = kPoints * count;
   const auto weights = [&](std::size_t step) CN_LAMBDA {
-    return b.weights +
-           ((first + step % count) * kPoints + step / count) * kPoints * channels * kGates;
+    return start + ((first + step % count) * kPoints + step / count) * kPoints * all * kGates;
   };
   const auto values = [&](std::size_t step) CN_LAMBDA {
     return b.v + step / count * kPoints * channels * P * V::width;
@@ -123,9 +127,11 @@ CN_INLINE void winograd_sums(const WinogradBlock& b, std::size_t first, std::siz
     for (std::size_t step = 0; step < steps; ++step) {
       prefetcher.run(first + step % count, step / count);
       if (channels > kChannelChunk) {
-        winograd_column<V, P, true>(weights(step), values(step), channels, products[step % 2]);
+        winograd_column<V, P, true>(weights(step), all * kGates, values(step), channels,
+                                    products[step % 2]);
       } else {
-        winograd_column<V, P, false>(weights(step), values(step), channels, products[step % 2]);
+        winograd_column<V, P, false>(weights(step), all * kGates, values(step), channels,
+                                     products[step % 2]);
       }
       if (step > 0) winograd_vertical<V, P, Tile>(products[(step - 1) % 2], column(step - 1));
     }

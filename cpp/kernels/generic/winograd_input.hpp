@@ -8,6 +8,11 @@
 
 namespace cn {
 
+// Channels of h that are not zero, which come before those of x.
+CN_INLINE std::size_t h_channels_of(const WinogradBlock& b) {
+  return b.zero_state ? 0 : b.h_channels;
+}
+
 // Where the taps of a tile lie: pixel `at` of the patch, -1 being the last of the tile before.
 template <std::size_t Tile>
 struct PatchAxis {
@@ -69,10 +74,10 @@ CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, flo
 template <class V, std::size_t P, std::size_t Tile>
 inline void winograd_transform_input(const WinogradBlock& b) {
   constexpr std::size_t kLanes = P * V::width;
-  const std::size_t channels = b.x_channels + b.h_channels;
+  const std::size_t of_h = h_channels_of(b), channels = b.x_channels + of_h;
   const std::size_t planes = Tile * Tile * b.plane;
   for (std::size_t c = 0; c < channels; ++c) {
-    const float* from = c < b.h_channels ? b.h + c * planes : b.x + (c - b.h_channels) * planes;
+    const float* from = c < of_h ? b.h + c * planes : b.x + (c - of_h) * planes;
     float* to = b.v + c * kPoints * kLanes;
     if (b.left != nullptr) {
       winograd_channel<V, P, Tile, true>(b, from, to, channels * kPoints * kLanes);
@@ -89,7 +94,8 @@ class Prefetcher {
  public:
   explicit Prefetcher(const WinogradBlock& b)
       : b_(b),
-        planes_((b.x_channels + b.h_channels) * kPixels),
+        h_planes_(h_channels_of(b) * kPixels),
+        planes_(h_planes_ + b.x_channels * kPixels),
         share_((planes_ + b.filters * kPoints - 1) / (b.filters * kPoints)) {}
 
   CN_INLINE void run(std::size_t filter, std::size_t col) {
@@ -109,9 +115,8 @@ class Prefetcher {
     // Planes of the next block, in the lowest row of tiles that it reads.
     const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
     for (; next_ < end; ++next_) {
-      const std::size_t h_planes = b_.h_channels * kPixels;
       const float* plane =
-          next_ < h_planes ? b_.h + next_ * b_.plane : b_.x + (next_ - h_planes) * b_.plane;
+          next_ < h_planes_ ? b_.h + next_ * b_.plane : b_.x + (next_ - h_planes_) * b_.plane;
       const bool below = next_ % kPixels / Tile < PatchAxis<Tile>::kBefore;
       lines(plane + (below ? b_.pitch : 0) + Lanes);
     }
@@ -127,7 +132,7 @@ class Prefetcher {
   }
 
   const WinogradBlock& b_;
-  std::size_t planes_, share_, next_ = 0;
+  std::size_t h_planes_, planes_, share_, next_ = 0;
 };
 
 }  // namespace cn

@@ -74,9 +74,10 @@ struct GateProducts {
 // One column of products of one filter: to[row][gate][vector] = sum over channels of
 // U[row][channel][gate] * V[channel][row][vector]. `Chunked`: more than kChannelChunk channels.
 // Not inlined: amid the other stages GCC may run out of registers and keep a sum in memory, for
-// half the speed.
+// half the speed. Rows of U are `row_step` floats apart.
 template <class V, std::size_t P, bool Chunked>
-CN_NOINLINE void winograd_column(const float* u, const float* v, std::size_t channels, float* to) {
+CN_NOINLINE void winograd_column(const float* u, std::size_t row_step, const float* v,
+                                 std::size_t channels, float* to) {
   using Sums = GateProducts<V, P>;
   constexpr std::size_t kSums = kGates * Sums::kLanes;
   const std::size_t chunks = Chunked ? (channels + kChannelChunk - 1) / kChannelChunk : 1;
@@ -87,7 +88,7 @@ CN_NOINLINE void winograd_column(const float* u, const float* v, std::size_t cha
 #pragma GCC unroll 1
   for (std::size_t row = 0; row < kPoints; ++row) {
     if (row > 0) {
-      u += channels * kGates;
+      u += row_step;
       v += Sums::kLanes;
       sums.template start<true, Chunked>(u, v, to + (row - 1) * kSums);
       sums.add(u + kGates, v + Sums::kStep, chunk - 1);
