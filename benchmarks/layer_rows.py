@@ -133,34 +133,14 @@ def applied(name: str, function: spec.Function, *frame: int) -> LayerRow:
     return LayerRow(f"{name} {frame}", frame, lambda: spec.Activation(function))
 
 
-def lstm(inputs: int, units: int) -> LayerRow:
+def recurrent(kind: type[spec.LSTM] | type[spec.GRU], inputs: int, units: int) -> LayerRow:
     """Whole sequences of vectors."""
+    gates = kind.GATES * units
+    kernels = weight(gates, inputs).T, weight(gates, units).T, weight(gates)
     return LayerRow(
-        f"LSTM {inputs} -> {units}",
+        f"{kind.__name__} {inputs} -> {units}",
         (inputs,),
-        lambda: spec.LSTM(
-            units,
-            weight(4 * units, inputs).T,
-            weight(4 * units, units).T,
-            weight(4 * units),
-            return_sequences=True,
-        ),
-    )
-
-
-def gru(inputs: int, units: int) -> LayerRow:
-    """Whole sequences of vectors."""
-    return LayerRow(
-        f"GRU {inputs} -> {units}",
-        (inputs,),
-        lambda: spec.GRU(
-            units,
-            weight(3 * units, inputs).T,
-            weight(3 * units, units).T,
-            weight(3 * units),
-            weight(3 * units),
-            return_sequences=True,
-        ),
+        lambda: kind(units, *kernels, return_sequences=True),
     )
 
 
@@ -197,11 +177,11 @@ FAMILIES: dict[str, list[LayerRow]] = {
         dense(128, 10),
         dense(512, 512),
         dense(5780, 512),
-        lstm(128, 128),
-        lstm(512, 256),
-        lstm(2048, 256),
-        gru(128, 128),
-        gru(512, 256),
+        recurrent(spec.LSTM, 128, 128),
+        recurrent(spec.LSTM, 512, 256),
+        recurrent(spec.LSTM, 2048, 256),
+        recurrent(spec.GRU, 128, 128),
+        recurrent(spec.GRU, 512, 256),
     ],
     "pooling": [
         pooled(spec.MaxPooling, 32, 112, 2, 2),

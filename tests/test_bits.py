@@ -124,6 +124,62 @@ CASES = {
 }
 
 
+def alone(kernel: str, layer: spec.Layer, frame: tuple[int, ...]) -> Case:
+    """A layer without a state."""
+    node = Node("layer", layer, ("x",), ("y",))
+    return Case(NetworkSpec("alone", (Input("x", frame),), (node,), (Output("y", "y"),)), kernel)
+
+
+def convolution(*shape: int, groups: int = 1, stride: int = 1) -> spec.Convolution:
+    kernel = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    bias, linear = kernel.reshape(len(kernel), -1)[:, 0], spec.Function("linear")
+    sizes = (stride, stride), "same", (1, 1), "channels_first", groups, linear
+    return spec.Convolution(kernel, bias, *sizes)
+
+
+def matrix(*shape: int) -> Array:
+    return np.random.default_rng(6).standard_normal(shape).astype(np.float32) / 30
+
+
+CASES |= {
+    # Their input is multiplied some frames at once.
+    "lstm of many inputs": recurrent("lstm", vector_layer(RNG, "lstm", 400, 261), (400,)),
+    "gru of many inputs": recurrent("gru", vector_layer(RNG, "gru", 500, 261), (500,)),
+    "dense": alone("dense_block", spec.Dense(matrix(600, 501), matrix(501)), (600,)),
+    "dense rows": alone("dense_block", spec.Dense(matrix(60, 51), matrix(51)), (77, 60)),
+    "convolution": alone("direct", convolution(30, 9, 3, 3), (9, 37, 41)),
+    "convolution of groups": alone("direct", convolution(36, 3, 3, 2, groups=12), (36, 27, 41)),
+    "strided convolution": alone("direct", convolution(30, 9, 5, 5, stride=2), (9, 37, 41)),
+    "transposed convolution": alone(
+        "direct {}, 9 phases",
+        spec.ConvolutionTranspose(
+            matrix(9, 20, 4, 5), matrix(20), (3, 3), "same", (1, 1), (), "channels_first"
+        ),
+        (9, 17, 21),
+    ),
+    "max pool": alone("norm_pool_row", spec.MaxPooling((1, 3, 3), (1, 2, 2), "same"), (9, 47, 51)),
+    "mean pool": alone(
+        "norm_pool_row", spec.AveragePooling((1, 2, 3), (1, 1, 2), "same"), (9, 47, 51)
+    ),
+    "tanh": alone("activate", spec.Activation(spec.Function("tanh")), (9, 47, 51)),
+    "softmax": alone("view", spec.Activation(spec.Function("softmax")), (999, 13)),
+    "layer normalization": alone(
+        "plain", spec.LayerNormalization((1, 2), "layer", 1e-3), (9, 97, 101)
+    ),
+    "global mean": alone("plain", spec.Reduce((1, 2), "mean"), (90, 47, 51)),
+    "resize": alone("plain", spec.Resize((1, 2), (71, 77), "bilinear"), (9, 47, 51)),
+}
+
+
+def kernel_name(case: Case, isa: str) -> str:
+    # Winograd is for fused multiply-adds alone.
+    plain = isa == "scalar" and case.kernel.startswith("winograd")
+    kernel = "direct" if plain else case.kernel
+    if kernel in ("plain", "view"):
+        return kernel
+    return kernel.format(isa) if "{}" in kernel else f"{kernel} {isa}"
+
+
 def same(found: dict[str, Array], expected: dict[str, Array]) -> bool:
     return list(found) == list(expected) and all(
         np.array_equal(found[name], value) for name, value in expected.items()
@@ -142,10 +198,7 @@ def pushed(stream: cn.Stream, frames: Array) -> dict[str, Array]:
 def test_bits(name: str, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]
     model = cn.Model(case.net, threads=1, isa=isa, algorithm=case.algorithm)
-    # Winograd is for fused multiply-adds alone.
-    plain = isa == "scalar" and case.kernel.startswith("winograd")
-    kernel = "direct" if plain else case.kernel
-    assert model.summary().layers[0].kernel == f"{kernel} {isa}"
+    assert model.summary().layers[0].kernel == kernel_name(case, isa)
     shape = (SAMPLES, FRAMES, *case.net.inputs[0].shape)
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
     batch = model.predict(x)

@@ -23,8 +23,12 @@ from tolerances import check
 
 keras = pytest.importorskip("keras")
 
-# Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    # Keras 3.15 itself, when it saves or copies a variable with NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # A graph may end in one number.
+    pytest.mark.filterwarnings("ignore:.*You are using a softmax over axis:UserWarning"),
+]
 
 GRAPHS = int(os.environ.get("RANDOM_GRAPHS", "60"))
 # Graphs side by side in one Keras model: compiling a model takes far longer than running it.
