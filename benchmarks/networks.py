@@ -182,8 +182,8 @@ def suite() -> list[Network]:
     return [network for network in NETWORKS.values() if not network.hidden]
 
 
-def cell_network(shape: CellShape, seed: int = 0) -> spec.NetworkSpec:
-    """One ConvLSTM2D with seeded weights as a network of its own."""
+def cell_network(shape: CellShape, seed: int = 0, sequences: bool = True) -> spec.NetworkSpec:
+    """One ConvLSTM2D with seeded weights as a network of its own, that shows each h or the last."""
     cell, rng = shape.cell, np.random.default_rng(seed)
     size = (cell.kernel, cell.kernel)
     gain = _RECURRENT_GAIN.get(cell.activation, 1.0)
@@ -196,7 +196,7 @@ def cell_network(shape: CellShape, seed: int = 0) -> spec.NetworkSpec:
         padding=cell.padding,
         data_format=shape.data_format,
         activation=spec.Function(cell.activation),
-        return_sequences=True,
+        return_sequences=sequences,
     )
     return spec.NetworkSpec(
         shape.title,

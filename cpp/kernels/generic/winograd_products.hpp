@@ -16,7 +16,7 @@ inline constexpr bool kColumnInRegisters = V::broadcast_operands;
 // Channels summed in registers before the sum joins the total. The output transform enlarges the
 // rounding errors of these sums, so they are kept short; for the same reason h, whose terms are
 // mostly smaller, comes before x. benchmarks/accuracy.py shows the error over 1000 steps.
-inline constexpr std::size_t kChannelChunk = 32;
+inline constexpr std::size_t kChannelChunk = 24;
 
 // Sums of products of the four gates of one filter, for P vectors of tiles.
 template <class V, std::size_t P>
