@@ -31,6 +31,7 @@ class Cell:
     kernel: int = 3
     activation: str = "tanh"
     padding: str = "same"
+    recurrent_activation: str = "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class CellShape:
         text += f", {cell.kernel}x{cell.kernel}"
         unusual = [cell.activation] * (cell.activation != "tanh")
         unusual += [cell.padding] * (cell.padding != "same")
+        unusual += [cell.recurrent_activation] * (cell.recurrent_activation != "sigmoid")
         return ", ".join([text, *unusual])
 
     @property
@@ -109,7 +111,8 @@ class Network:
 
 
 # One of the six branches stands for all.
-_GENRE_STAGES = (Cell(20), Norm(), Pool(2), Cell(10), Norm(), Pool(3), Cell(5), Pool(2))
+_FIRST = Cell(20, recurrent_activation="hard_sigmoid")
+_GENRE_STAGES = (_FIRST, Norm(), Pool(2), Cell(10), Norm(), Pool(3), Cell(5), Pool(2))
 
 
 def _genre(size: int, frames: int, hidden: bool = False) -> Network:
@@ -196,6 +199,7 @@ def cell_network(shape: CellShape, seed: int = 0, sequences: bool = True) -> spe
         padding=cell.padding,
         data_format=shape.data_format,
         activation=spec.Function(cell.activation),
+        recurrent_activation=spec.Function(cell.recurrent_activation),
         return_sequences=sequences,
     )
     return spec.NetworkSpec(
