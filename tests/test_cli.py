@@ -254,20 +254,31 @@ def endless(tmp_path: Path) -> Path:
     return path
 
 
+# Programs in the background inherit that SIGINT is ignored.
+INTERRUPTIBLE = """\
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("convlstm_native", run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_leaves_nothing_behind(
     model: Path, trailers: list[Path], endless: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     out = tmp_path / "s.csv"
     before = sorted(tmp_path.iterdir())
-    arguments = command("score", model, trailers[0], endless, "-o", out)
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(f"{trailers[0]}: 4 frames")
-        assert len(list(tmp_path.glob(".s.csv.*"))) == 1
-        process.send_signal(number)
-        assert process.wait(timeout=30) == code
-        assert "Traceback" not in process.stderr.read()
+    arguments = [sys.executable, "-c", INTERRUPTIBLE, "score", model, trailers[0], endless]
+    with subprocess.Popen([*arguments, "-o", out], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(f"{trailers[0]}: 4 frames")
+            assert len(list(tmp_path.glob(".s.csv.*"))) == 1
+            process.send_signal(number)
+            assert process.wait(timeout=30) == code
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
     assert sorted(tmp_path.iterdir()) == before
 
 
