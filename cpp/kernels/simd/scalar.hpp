@@ -12,6 +12,7 @@ namespace {
 struct Vec {
   static constexpr std::size_t width = 1;
   static constexpr bool fused = false;  // whether fma() rounds once
+  // Whether a factor of fma() may be a broadcast in memory at no cost, beside 24 accumulators.
   static constexpr bool broadcast_operands = false;
   float v;
 
