@@ -65,6 +65,7 @@ struct WinogradBlock {
   const std::uint32_t* right;  // zero for the last one; null where left is
   // [filter][6 columns][6 rows of products][h, then x channels][4 gates], or rows inside channels.
   const float* weights;
+  bool far_weights;           // those of the layer are more than a near cache holds
   const float* bias;          // [filter][4 gates]
   const std::uint32_t* mask;  // [T * T pixels][mask_stride], all ones or zero; null: all ones
   std::size_t mask_stride;

@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t kGates = 4;
 constexpr std::size_t kPoints = 6;  // products along one axis of a tile
 constexpr std::size_t kProducts = kPoints * kPoints;
+// Half of a usual L2, in floats; V and the state want the rest.
+constexpr std::size_t kNearWeights = std::size_t{1} << 17;
 
 // G of the transform U = G g G^T for the points 0, +-1/sqrt(2), +-sqrt(2), infinity: row p is
 // (1, p, p^2, ...) over the product of its distances to the other finite points, the last row the
@@ -262,6 +264,7 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
       block.right = block.left + places_;
     }
     block.weights = weights_.data() + filter * kProducts * channels * kGates;
+    block.far_weights = weights_.size() > kNearWeights;
     block.bias = bias_.data() + filter * kGates;
     block.mask = whole_[place / block_] != 0 ? nullptr : mask_.data() + place;
     block.mask_stride = places_;

@@ -119,7 +119,13 @@ CN_INLINE void winograd_sums(const WinogradBlock& b, std::size_t first, std::siz
   if constexpr (kColumnInRegisters<V>) {
     for (std::size_t step = 0; step < steps; ++step) {
       prefetcher.run(first + step % count, step / count);
-      winograd_column_in_registers<V, Tile>(weights(step), values(step), channels, column(step));
+      if (b.far_weights) {
+        winograd_column_in_registers<V, Tile, true>(weights(step), values(step), channels,
+                                                    column(step));
+      } else {
+        winograd_column_in_registers<V, Tile, false>(weights(step), values(step), channels,
+                                                     column(step));
+      }
     }
   } else {
     // The output transform of a column waits until the products of the next one are under way.
