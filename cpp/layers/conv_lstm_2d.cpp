@@ -37,7 +37,8 @@ Size3 checked_map(const ConvLstm2dOptions& o) {
 
 ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const KernelTable& kernels,
                        const ConvLstmWeights& weights)
-    : map_(checked_map(options)),
+    : input_{options.input[0], options.depth.length * options.input[1], options.input[2]},
+      map_(checked_map(options)),
       rank_(options.rank),
       depth_(depth_axis(options).output),
       writer_(map_, options.norm, options.pool),
@@ -46,7 +47,8 @@ ConvLstm2d::ConvLstm2d(const ConvLstm2dOptions& options, const KernelTable& kern
       choice_(explain_cell(options, kernels)) {}
 
 std::size_t ConvLstm2d::scratch_floats() const {
-  return checked_add(cell_->scratch_floats(), checked_mul(window_rows_, map_[2]));
+  // Rows of h, and a row of the frame on its way to the reader.
+  return checked_add(cell_->scratch_floats(), checked_mul(window_rows_ + 1, map_[2]));
 }
 
 // Writes the rows of the frame whose rows of h are there, while the cell goes on.
@@ -56,7 +58,7 @@ class ConvLstm2d::Writer : public RowSink {
       : layer_(layer), exec_(exec), state_(state), out_(out) {}
 
   void rows(std::size_t part, std::size_t begin, std::size_t end) override {
-    if (out_ == nullptr) return;
+    if (out_ == nullptr && !state_.reader) return;
     const Size3& frame = layer_.writer_.output();
     for (std::size_t row = 0; row < frame[1]; ++row) {
       const NormPool::Span span = layer_.writer_.rows_of(row);
@@ -83,28 +85,45 @@ void ConvLstm2d::run(const Exec& exec, const float* const* in, float* const* out
   float* to = out == nullptr ? nullptr : out[0];
   state.written.assign(writer_.output()[1], 0);
   Writer writer(*this, exec, state, to);
-  cell_->step(exec, in[0], state, writer);
-  if (to != nullptr) write_rest(exec, state, to);
+  if (in[0] != nullptr) put_frame(exec, in[0], state);
+  cell_->step(exec, state, writer);
+  if (to != nullptr || state.reader) write_rest(exec, state, to);
+}
+
+void ConvLstm2d::put_row(State& state, std::size_t row, const float* x) const {
+  cell_->put_row(state, row / input_[1], row % input_[1], x);
+}
+
+void ConvLstm2d::put_frame(const Exec& exec, const float* x, State& state) const {
+  const auto put = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      // All channels of a row one after another: who computes a part of the map has put it there.
+      const std::size_t row = i % input_[0] * input_[1] + i / input_[0];
+      put_row(state, row, x + row * input_[2]);
+    }
+  };
+  const std::size_t rows = input_[0] * input_[1];
+  parallel_for(threads_for(exec, static_cast<double>(rows * input_[2])), rows, put);
 }
 
 void ConvLstm2d::write_row(const Exec& exec, const State& state, bool next, std::size_t part,
                            std::size_t filter, std::size_t row, float* out) const {
   const Size3& frame = writer_.output();
-  float* to = out + (filter * frame[1] + row) * frame[2];
+  const std::size_t index = filter * frame[1] + row;
+  float* scratch = exec.scratch_of(part) + cell_->scratch_floats();
+  float* to = out != nullptr ? out + index * frame[2] : scratch + window_rows_ * map_[2];
   if (cell_->pools()) {
     cell_->read_pooled_row(state, filter, row, to);
-    return;
-  }
-  if (writer_.plain()) {
+  } else if (writer_.plain()) {
     cell_->read_row(state, ConvLstmCell::kH, filter, row, to, next);
-    return;
+  } else {
+    const NormPool::Span span = writer_.rows_of(row);
+    for (std::size_t i = 0; i < span.count; ++i) {
+      cell_->read_row(state, ConvLstmCell::kH, filter, span.begin + i, scratch + i * map_[2], next);
+    }
+    writer_.run_row(*exec.kernels, filter, row, scratch, map_[2], to);
   }
-  const NormPool::Span span = writer_.rows_of(row);
-  float* scratch = exec.scratch_of(part) + cell_->scratch_floats();
-  for (std::size_t i = 0; i < span.count; ++i) {
-    cell_->read_row(state, ConvLstmCell::kH, filter, span.begin + i, scratch + i * map_[2], next);
-  }
-  writer_.run_row(*exec.kernels, filter, row, scratch, map_[2], to);
+  if (out == nullptr) state.reader.put_row(index, to);
 }
 
 // Rows of the frame that no thread alone had the h of.

@@ -91,17 +91,19 @@ class ConvLstmCell {
 
   virtual ~ConvLstmCell() = default;
 
-  // Reads the frame x, dense (channels, depth, rows, cols), and moves the state one frame on. Of
-  // rows that two threads share the sink hears nothing.
-  virtual void step(const Exec& exec, const float* x, State& state, RowSink& sink) const = 0;
+  // Takes a row of the frame that step() reads; rows of a volume count on from slice to slice.
+  virtual void put_row(State& state, std::size_t channel, std::size_t row,
+                       const float* x) const = 0;
+  // Moves the state one frame on. Of rows that two threads share the sink hears nothing.
+  virtual void step(const Exec& exec, State& state, RowSink& sink) const = 0;
 
   // True where step() asks State::zero: then a new sequence need not clear the memory.
   virtual bool knows_zero() const { return false; }
   virtual std::size_t state_floats() const = 0;
   virtual std::size_t scratch_floats() const { return 0; }  // of each thread
 
-  // One row of the newest h, or of c: to a dense one and from it. Rows of a volume count on from
-  // slice to slice. While step() runs, `next` asks for the h that it writes.
+  // One row of the newest h, or of c: to a dense one and from it. While step() runs, `next` asks
+  // for the h that it writes.
   virtual void read_row(const State& state, Part part, std::size_t filter, std::size_t row,
                         float* to, bool next = false) const = 0;
   // True where the cell itself normalizes and pools; then rows of the frame come from here alone.

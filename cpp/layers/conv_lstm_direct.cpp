@@ -134,38 +134,25 @@ std::size_t DirectCell::h_start(bool newest, const State& state) const {
   return x_floats() + (second ? h_floats() : 0);
 }
 
-void DirectCell::pack_plane_row(const float* x, std::size_t channel, std::size_t row,
-                                float* planes) const {
+void DirectCell::put_row(State& state, std::size_t channel, std::size_t row, const float* x) const {
   const std::size_t z = row / rows_.length + depth_.before;
   const std::size_t y = row % rows_.length + rows_.before;
   // No tap reaches beyond these.
   if (z / depth_.stride >= depth_.output + depth_.largest_shift()) return;
   if (y / rows_.stride >= rows_.output + rows_.largest_shift()) return;
   const std::size_t limit = cols_.output + cols_.largest_shift();
-  const float* from = x + (channel * depth_.length * rows_.length + row) * cols_.length;
   const std::size_t phases = depth_.stride * rows_.stride * cols_.stride;
-  float* to = planes + (channel * phases + phase(z, y, 0)) * plane_ +
+  float* to = state.data.data() + (channel * phases + phase(z, y, 0)) * plane_ +
               place(z / depth_.stride, y / rows_.stride, 0);
   if (cols_.stride == 1) {
-    std::copy_n(from, std::min(cols_.length, limit - cols_.before), to + cols_.before);
+    std::copy_n(x, std::min(cols_.length, limit - cols_.before), to + cols_.before);
     return;
   }
   for (std::size_t col = 0; col < cols_.length; ++col) {
     const std::size_t at = col + cols_.before;
     if (at / cols_.stride >= limit) break;
-    to[at % cols_.stride * plane_ + at / cols_.stride] = from[col];
+    to[at % cols_.stride * plane_ + at / cols_.stride] = x[col];
   }
-}
-
-void DirectCell::pack_frame(const Exec& exec, const float* x, float* planes) const {
-  const std::size_t channel_rows = depth_.length * rows_.length;
-  const std::size_t rows = o_.input[0] * channel_rows;
-  const int threads = threads_for(exec, static_cast<double>(rows * cols_.length));
-  parallel_for(threads, rows, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      pack_plane_row(x, i / channel_rows, i % channel_rows, planes);
-    }
-  });
 }
 
 // Of a plane rows are told one by one, of a volume slice by slice.
@@ -177,9 +164,8 @@ RowProgress::Layout DirectCell::progress_layout(std::size_t tasks) const {
   return {kPixelsPerTask, tasks, slice_, slice_places, depth_.output * rows_.output, rows_.output};
 }
 
-void DirectCell::step(const Exec& exec, const float* x, State& state, RowSink& sink) const {
+void DirectCell::step(const Exec& exec, State& state, RowSink& sink) const {
   float* data = state.data.data();
-  pack_frame(exec, x, data);
   const float* h = data + h_start(true, state);
   float* h_next = data + h_start(false, state) + h_origin();
   float* c = data + c_start();

@@ -19,7 +19,8 @@ class DirectCell : public ConvLstmCell {
   // rate; gaps included.
   static double cost(const ConvLstm2dOptions& options);
 
-  void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
+  void put_row(State& state, std::size_t channel, std::size_t row, const float* x) const override;
+  void step(const Exec& exec, State& state, RowSink& sink) const override;
   std::size_t state_floats() const override;
   void read_row(const State& state, Part part, std::size_t filter, std::size_t row, float* to,
                 bool next) const override;
@@ -30,9 +31,6 @@ class DirectCell : public ConvLstmCell {
  private:
   void pack_weights(const ConvLstmWeights& weights);
   void list_taps();
-  void pack_frame(const Exec& exec, const float* x, float* planes) const;
-  // `row` counts on from slice to slice.
-  void pack_plane_row(const float* x, std::size_t channel, std::size_t row, float* planes) const;
 
   // Which of the planes of a channel holds the pixel (z, y, x) of the padded x.
   std::size_t phase(std::size_t z, std::size_t y, std::size_t x) const;

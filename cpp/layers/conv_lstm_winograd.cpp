@@ -206,27 +206,18 @@ std::size_t WinogradCell::c_start() const {
   return (o_.input[0] + 2 * o_.filters) * channel_floats();
 }
 
-void WinogradCell::pack_frame(const Exec& exec, const float* x, float* planes) const {
-  const std::size_t channels = o_.input[0], rows = channels * rows_.length;
+void WinogradCell::put_row(State& state, std::size_t channel, std::size_t row,
+                           const float* x) const {
   // Row y of x is row y + before - b of the map's grid, b the pixels of a patch before its tile;
   // counted from one tile before the map, so that the rows above it are no special case.
   const std::size_t before_tile = tile_ - (kPoints - tile_) / 2;
-  const auto pack = [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      // All channels of a row one after another: who computes a part of the map has packed it.
-      const std::size_t channel = i % channels, row = i / channels;
-      const std::size_t y = row + rows_.before + before_tile;
-      float* to = planes + (channel * pixels() + y % tile_ * tile_) * plane_ + front_ +
-                  y / tile_ * pitch_ - pitch_ - 1;
-      kernels_->split_phases(tile_, x + (channel * rows_.length + row) * cols_.length, cols_.length,
-                             cols_.before + before_tile, to, plane_);
-    }
-  };
-  parallel_for(threads_for(exec, static_cast<double>(rows * cols_.length)), rows, pack);
+  const std::size_t y = row + rows_.before + before_tile;
+  float* to = state.data.data() + (channel * pixels() + y % tile_ * tile_) * plane_ + front_ +
+              y / tile_ * pitch_ - pitch_ - 1;
+  kernels_->split_phases(tile_, x, cols_.length, cols_.before + before_tile, to, plane_);
 }
 
-void WinogradCell::step(const Exec& exec, const float* x, State& state, RowSink& sink) const {
-  pack_frame(exec, x, state.data.data());
+void WinogradCell::step(const Exec& exec, State& state, RowSink& sink) const {
   const std::size_t filters = o_.group_filters(), blocks = places_ / block_;
   const int threads = threads_for(exec, cost(o_, *kernels_));
   const FilterSplit split = split_filters(filters, blocks, 2, threads);

@@ -21,7 +21,8 @@ class WinogradCell : public ConvLstmCell {
   // What DirectCell::cost counts, for these kernels.
   static double cost(const ConvLstm2dOptions& options, const KernelTable& kernels);
 
-  void step(const Exec& exec, const float* x, State& state, RowSink& sink) const override;
+  void put_row(State& state, std::size_t channel, std::size_t row, const float* x) const override;
+  void step(const Exec& exec, State& state, RowSink& sink) const override;
   bool knows_zero() const override { return true; }
   std::size_t state_floats() const override;
   std::size_t scratch_floats() const override;
@@ -42,7 +43,6 @@ class WinogradCell : public ConvLstmCell {
   void make_edges();
   void make_norm();
   void transform_weights(const ConvLstmWeights& weights);
-  void pack_frame(const Exec& exec, const float* x, float* planes) const;
   void run_tasks(const Exec& exec, std::size_t part, Tasks& tasks, const FilterSplit& split,
                  State& state, RowSink& sink) const;
 

@@ -32,13 +32,27 @@ inline int threads_for(const Exec& exec, double operations) {
   return useful < 1.0 ? 1 : static_cast<int>(useful);
 }
 
+class Layer;
+struct State;
+
+// A layer that takes the rows of a frame as they are made, and its state, which keeps them in an
+// order of its own; or nobody.
+struct Reader {
+  const Layer* layer = nullptr;
+  State* state = nullptr;
+
+  explicit operator bool() const { return layer != nullptr; }
+  void put_row(std::size_t row, const float* x) const;
+};
+
 // What a layer remembers from frame to frame, in one stream.
 struct State {
   Buffer data;
   std::int64_t frames = 0;  // processed since the state was zero or imported
   bool zero = false;        // the state is zero, whatever `data` holds
   std::vector<char> written =
-      {};  // of the newest frame: 1 for each row that has left for the output
+      {};              // of the newest frame: 1 for each row that has left for the output
+  Reader reader = {};  // of the layer's frames, in place of `out`
 };
 
 // A part of the state that users may read and set, such as h and c.
@@ -52,7 +66,8 @@ class Layer {
   virtual ~Layer() = default;
 
   // Computes one frame. `in` and `out` are dense tensors in the shapes that the network gave
-  // the layer; none overlaps another. `out` is null when only the state is wanted.
+  // the layer; none overlaps another. `out` is null when only the state is wanted. out[0] is null
+  // where the frame goes to State::reader, in[0] where put_row() has had it already.
   virtual void run(const Exec& exec, const float* const* in, float* const* out,
                    State& state) const = 0;
 
@@ -63,6 +78,14 @@ class Layer {
   // the one before.
   virtual void run_batch(const Exec&, std::size_t /*frames*/, const float* /*in*/,
                          std::size_t /*in_step*/, float* /*out*/, std::size_t /*out_step*/) const {}
+
+  // True where rows of the one input may come by put_row().
+  virtual bool takes_rows() const { return false; }
+  // Row `row` of the next frame, a dense tensor cut into rows of its last axis. Threads may bring
+  // different rows at the same time.
+  virtual void put_row(State&, std::size_t /*row*/, const float* /*x*/) const {}
+  // True where the frame goes to State::reader if there is one.
+  virtual bool gives_rows() const { return false; }
 
   // Makes the state that of a sequence that has not begun; `data` holds zeros or an old state.
   virtual void clear(const Exec& exec, State& state) const;
@@ -85,5 +108,9 @@ class Layer {
   // Why that code, where there was a choice: a sentence with the costs compared; "" otherwise.
   virtual std::string choice() const { return ""; }
 };
+
+inline void Reader::put_row(std::size_t row, const float* x) const {
+  layer->put_row(*state, row, x);
+}
 
 }  // namespace cn

@@ -23,6 +23,11 @@ struct Value {
   ValueId root;        // the value whose memory this one shows: itself, unless it is a view
   std::size_t offset;  // floats from the start of the root
   std::size_t location = 0;  // of a root, in the arena (sequences) or among the singles
+  // Of a root that has no memory: the step that takes its rows as they are made.
+  std::size_t taker = kNoStep;
+
+  static constexpr std::size_t kNoStep = static_cast<std::size_t>(-1);
+  bool taken() const { return taker != kNoStep; }
 };
 
 // One layer in its place.
@@ -138,6 +143,8 @@ class Network {
   bool depends(int loop, int on) const;
   void split_off_batches(int loop);
   void move_to_batches(int loop, const std::vector<bool>& moved);
+  void find_takers();
+  bool only_read_by(ValueId root, std::size_t step) const;
   void place_singles();
   void place_sequences(std::size_t loop);
 

@@ -164,8 +164,41 @@ void Network::move_to_batches(int number, const std::vector<bool>& moved) {
 void Network::finish() {
   const std::size_t made = loops_.size();
   for (std::size_t i = 0; i < made; ++i) split_off_batches(static_cast<int>(i));
+  find_takers();
   place_singles();
   for (std::size_t i = 0; i < loops_.size(); ++i) place_sequences(i);
+}
+
+bool Network::only_read_by(ValueId root, std::size_t step) const {
+  const auto shows = [&](ValueId id) { return value(id).root == root; };
+  for (ValueId id = 0; id < values_.size(); ++id) {
+    if (id != root && shows(id)) return false;
+  }
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const std::vector<ValueId>& inputs = steps_[i].inputs;
+    if (i != step && std::any_of(inputs.begin(), inputs.end(), shows)) return false;
+  }
+  return std::none_of(feeds_.begin(), feeds_.end(), [&](const Feed& f) { return shows(f.from); }) &&
+         std::none_of(outputs_.begin(), outputs_.end(),
+                      [&](const Port& p) { return shows(p.value); });
+}
+
+// A frame that one layer alone reads goes row by row to where that layer wants it, if whoever makes
+// it can: it is written and read once less.
+void Network::find_takers() {
+  std::vector<char> given(values_.size(), 0);  // by an input or a layer that gives rows
+  for (const Port& port : inputs_) given[port.value] = 1;
+  for (const Step& step : steps_) {
+    if (step.layer->gives_rows() && step.outputs.size() == 1) given[step.outputs[0]] = 1;
+  }
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].layer->takes_rows() || steps_[i].inputs.size() != 1) continue;
+    const ValueId id = steps_[i].inputs[0];
+    Value& v = values_[id];
+    // Frames of a batch are all made before the first is read.
+    if (!v.sequence || v.loop != steps_[i].loop || loops_[index(v.loop)].batch != 1) continue;
+    if (v.root == id && given[id] != 0 && only_read_by(id, i)) v.taker = i;
+  }
 }
 
 // Singles live as long as the stream and never share memory: they are few and small.
@@ -192,7 +225,8 @@ void Network::place_sequences(std::size_t number) {
     if (!v.sequence || v.root != id || v.loop != static_cast<int>(number)) continue;
     place[id] = roots.size();
     roots.push_back(id);
-    lifetimes.push_back({checked_mul(element_count(v.shape), loops_[number].batch), 0, 0});
+    const std::size_t floats = v.taken() ? 0 : element_count(v.shape);
+    lifetimes.push_back({checked_mul(floats, loops_[number].batch), 0, 0});
   }
   const auto use = [&](ValueId id, std::size_t moment) {
     const Value& v = values_[id];

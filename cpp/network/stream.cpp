@@ -33,6 +33,14 @@ Stream::Stream(std::shared_ptr<const Network> network, int threads)
     exec_.scratch_stride =
         std::max(exec_.scratch_stride, round_up(layer.scratch_floats(), kAlignedFloats));
   }
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const std::vector<ValueId>& outputs = network_->steps()[i].outputs;
+    if (outputs.size() == 1) states_[i].reader = reader_of(outputs[0]);
+  }
+  for (const Port& port : network_->inputs()) {
+    if (!network_->value(port.value).taken()) continue;
+    exec_.scratch_stride = std::max(exec_.scratch_stride, import_scratch_floats(port));
+  }
   for (const Feed& feed : network_->feeds()) {
     queues_.emplace_back(element_count(network_->value(feed.from).shape));
   }
@@ -42,12 +50,19 @@ Stream::Stream(std::shared_ptr<const Network> network, int threads)
 
 const float* Stream::at(ValueId id) const {
   const Value& shown = network_->value(id);
+  if (shown.taken()) return nullptr;
   const Buffer& memory = shown.sequence ? arena_ : singles_;
   return memory.data() + network_->value(shown.root).location + shown.offset;
 }
 
 float* Stream::at(ValueId id) {
   return const_cast<float*>(static_cast<const Stream*>(this)->at(id));
+}
+
+Reader Stream::reader_of(ValueId id) {
+  const Value& value = network_->value(id);
+  if (!value.taken()) return {};
+  return {network_->steps()[value.taker].layer.get(), &states_[value.taker]};
 }
 
 std::size_t Stream::step_of(ValueId id) const {
@@ -96,8 +111,11 @@ bool Stream::import_input(std::size_t input, const TensorView& from) {
     return element_count(port.shape) * (element + sizeof(float));
   };
   bool finite = false;
-  timed(profile_.get(), ProfileEvent::What::input, input, 1, bytes,
-        [&] { finite = import_tensor(exec_, port, from, at(port.value)); });
+  timed(profile_.get(), ProfileEvent::What::input, input, 1, bytes, [&] {
+    const Reader reader = reader_of(port.value);
+    finite = reader ? import_rows(exec_, port, from, reader)
+                    : import_tensor(exec_, port, from, at(port.value));
+  });
   return finite;
 }
 

@@ -70,10 +70,12 @@ class Stream {
     bool ended = false;
   };
 
+  // Null where a layer takes the frame row by row.
   float* at(ValueId id);
   const float* at(ValueId id) const;
   // From one tick of a batch to the next, in floats.
   std::size_t step_of(ValueId id) const;
+  Reader reader_of(ValueId id);
   bool import_input(std::size_t input, const TensorView& from);
   void import_initial(int loop);
   void run_step(std::size_t index, std::size_t ticks);

@@ -9,7 +9,10 @@ std::unique_ptr<Stream> Stream::clone() const {
   auto copy = std::make_unique<Stream>(network_, exec_.threads);
   copy->singles_ = singles_.clone();
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    copy->states_[i] = {states_[i].data.clone(), states_[i].frames, states_[i].zero, {}};
+    // The readers are those of the copy.
+    copy->states_[i].data = states_[i].data.clone();
+    copy->states_[i].frames = states_[i].frames;
+    copy->states_[i].zero = states_[i].zero;
   }
   copy->queues_ = queues_;
   copy->progress_ = progress_;

@@ -42,7 +42,7 @@ struct Rows {
 };
 
 template <class T>
-std::int32_t import_rows(const std::byte* from, const Rows& rows, float* to) {
+std::int32_t copy_rows(const std::byte* from, const Rows& rows, float* to) {
   constexpr auto kDense = static_cast<std::ptrdiff_t>(sizeof(T));
   if (rows.count == 1) {
     // The usual case with the stride known to the compiler, which then uses vectors.
@@ -86,7 +86,8 @@ std::ptrdiff_t row_offset(const Port& port, const std::vector<std::ptrdiff_t>& s
   return offset;
 }
 
-// Calls body(offset outside, first row inside, rows) until all rows have been met, on some threads.
+// Calls body(part, offset outside, first row inside, rows) until all rows have been met, on some
+// threads.
 template <class Body>
 void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff_t>& strides,
               const Body& body) {
@@ -97,38 +98,63 @@ void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff
   const Rows all{channels, port.cols, rest * port.cols, inner ? strides[port.order[0]] : 0,
                  rank == 0 ? 1 : strides[port.order[rank - 1]]};
   const double elements = static_cast<double>(port.rows) * static_cast<double>(port.cols);
-  parallel_for(threads_for(exec, elements), rest, [&](std::size_t begin, std::size_t end) {
+  const auto run = [&](std::size_t part, std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
       Rows rows = all;
       for (std::size_t channel = 0; channel < channels; channel += kRowsAtOnce) {
         rows.count = std::min(kRowsAtOnce, channels - channel);
         const std::size_t first = channel * rest + row;
-        body(row_offset(port, strides, first), first, rows);
+        body(part, row_offset(port, strides, first), first, rows);
       }
     }
-  });
+  };
+  parallel_for(threads_for(exec, elements), rest, run);
+}
+
+// Copies rows of the caller's tensor; false when a number in them is not finite.
+bool copy_finite(const TensorView& from, std::ptrdiff_t offset, const Rows& rows, float* to) {
+  const std::byte* data = static_cast<const std::byte*>(from.data) + offset;
+  const std::int32_t largest = from.dtype == DType::uint8 ? copy_rows<std::uint8_t>(data, rows, to)
+                                                          : copy_rows<float>(data, rows, to);
+  return largest < kInfinityBits;
 }
 
 }  // namespace
 
 bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, float* to) {
-  const auto* data = static_cast<const std::byte*>(from.data);
   std::atomic<bool> finite{true};
   for_rows(exec, port, from.strides,
-           [&](std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
-             float* out = to + first * port.cols;
-             const std::int32_t largest = from.dtype == DType::uint8
-                                              ? import_rows<std::uint8_t>(data + offset, rows, out)
-                                              : import_rows<float>(data + offset, rows, out);
-             if (largest >= kInfinityBits) finite.store(false, std::memory_order_relaxed);
+           [&](std::size_t, std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
+             if (copy_finite(from, offset, rows, to + first * port.cols)) return;
+             finite.store(false, std::memory_order_relaxed);
+           });
+  return finite.load();
+}
+
+std::size_t import_scratch_floats(const Port& port) { return checked_mul(kRowsAtOnce, port.cols); }
+
+bool import_rows(const Exec& exec, const Port& port, const TensorView& from, const Reader& to) {
+  std::atomic<bool> finite{true};
+  for_rows(exec, port, from.strides,
+           [&](std::size_t part, std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
+             float* scratch = exec.scratch_of(part);
+             Rows near = rows;
+             near.step = port.cols;
+             if (!copy_finite(from, offset, near, scratch)) {
+               finite.store(false, std::memory_order_relaxed);
+             }
+             for (std::size_t i = 0; i < rows.count; ++i) {
+               to.put_row(first + i * (rows.step / port.cols), scratch + i * port.cols);
+             }
            });
   return finite.load();
 }
 
 void export_tensor(const Exec& exec, const Port& port, const float* from, float* to) {
-  for_rows(exec, port, port.dense, [&](std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
-    export_rows(from + first * port.cols, rows, to + offset);
-  });
+  for_rows(exec, port, port.dense,
+           [&](std::size_t, std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
+             export_rows(from + first * port.cols, rows, to + offset);
+           });
 }
 
 }  // namespace cn

@@ -19,8 +19,12 @@ struct TensorView {
 };
 
 // Reads a tensor into the engine's axis order as float32. Returns false when a number in it is
-// infinite or not a number. Neither function touches the heap.
+// infinite or not a number. No function here touches the heap.
 bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, float* to);
+
+// The same, its rows to a layer; each thread needs so much scratch.
+bool import_rows(const Exec& exec, const Port& port, const TensorView& from, const Reader& to);
+std::size_t import_scratch_floats(const Port& port);
 
 // Writes a tensor of the engine to a dense one in the order of the model file.
 void export_tensor(const Exec& exec, const Port& port, const float* from, float* to);
