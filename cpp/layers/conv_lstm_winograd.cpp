@@ -237,9 +237,12 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
       sink, part);
   const auto run =
       tile_ == 4 ? kernels_->conv_lstm_winograd_4x4_block : kernels_->conv_lstm_winograd_2x2_block;
+  constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  std::size_t place = kNone, group = kNone;
   for (std::size_t task = 0; tasks.next(task);) {
-    const std::size_t place = task / (o_.groups * split.runs) * block_;
-    const std::size_t group = task / split.runs % o_.groups;
+    const std::size_t last_place = place, last_group = group;
+    place = task / (o_.groups * split.runs) * block_;
+    group = task / split.runs % o_.groups;
     const std::size_t in_group = task % split.runs * split.step;
     const std::size_t filter = group * filters + in_group;
     WinogradBlock block{};
@@ -273,6 +276,8 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
       block.shift = block.scale + norm_.size() / 2;
     }
     block.v = exec.scratch_of(part);
+    block.v_has_x = place == last_place;
+    block.v_has_h = block.v_has_x && group == last_group;
     block.activation = o_.activation;
     block.recurrent_activation = o_.recurrent_activation;
     run(block);

@@ -76,7 +76,8 @@ inline void winograd_transform_input(const WinogradBlock& b) {
   constexpr std::size_t kLanes = P * V::width;
   const std::size_t of_h = h_channels_of(b), channels = b.x_channels + of_h;
   const std::size_t planes = Tile * Tile * b.plane;
-  for (std::size_t c = 0; c < channels; ++c) {
+  const std::size_t begin = b.v_has_h ? of_h : 0, end = b.v_has_x ? of_h : channels;
+  for (std::size_t c = begin; c < end; ++c) {
     const float* from = c < of_h ? b.h + c * planes : b.x + (c - of_h) * planes;
     float* to = b.v + c * kPoints * kLanes;
     if (b.left != nullptr) {
