@@ -80,7 +80,7 @@ struct WinogradBlock {
   const float* scale;  // [16 pixels][norm_step] at the first place, or with norm_step 0 [filter];
   const float* shift;  // null: y = h
   std::size_t norm_step;
-  float* v;            // scratch, 36 * channels * tiles_per_block floats
+  float* v;               // scratch, 36 * channels * tiles_per_block floats
   bool v_has_x, v_has_h;  // it holds the transform of these already
   Activation activation;
   Activation recurrent_activation;

@@ -41,6 +41,10 @@ inline void split(const float* x, std::size_t cols, std::size_t first, float* pl
       v[k].store(planes + k * plane + (first + col) / Phases);
     }
   }
+  for (; col + Phases <= cols; col += Phases) {
+    float* to = planes + (first + col) / Phases;
+    for (std::size_t k = 0; k < Phases; ++k) to[k * plane] = x[col + k];
+  }
   for (; col < cols; ++col) move(col);
 }
 
