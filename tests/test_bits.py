@@ -162,11 +162,14 @@ CASES |= {
         "norm_pool_row", spec.AveragePooling((1, 2, 3), (1, 1, 2), "same"), (9, 47, 51)
     ),
     "tanh": alone("activate", spec.Activation(spec.Function("tanh")), (9, 47, 51)),
-    "softmax": alone("view", spec.Activation(spec.Function("softmax")), (999, 13)),
+    "softmax": alone("softmax_block", spec.Activation(spec.Function("softmax")), (999, 13)),
+    "long softmax": alone("softmax_block", spec.Activation(spec.Function("softmax")), (37, 1001)),
+    "log softmax": alone("softmax_block", spec.Activation(spec.Function("log_softmax")), (77, 99)),
+    "narrow global maximum": alone("reduce_block", spec.Reduce((0,), "max"), (77, 3)),
     "layer normalization": alone(
         "plain", spec.LayerNormalization((1, 2), "layer", 1e-3), (9, 97, 101)
     ),
-    "global mean": alone("plain", spec.Reduce((1, 2), "mean"), (90, 47, 51)),
+    "global mean": alone("reduce_block", spec.Reduce((1, 2), "mean"), (90, 47, 51)),
     "resize": alone("plain", spec.Resize((1, 2), (71, 77), "bilinear"), (9, 47, 51)),
 }
 
@@ -175,7 +178,7 @@ def kernel_name(case: Case, isa: str) -> str:
     # Winograd is for fused multiply-adds alone.
     plain = isa == "scalar" and case.kernel.startswith("winograd")
     kernel = "direct" if plain else case.kernel
-    if kernel in ("plain", "view"):
+    if kernel == "plain":
         return kernel
     return kernel.format(isa) if "{}" in kernel else f"{kernel} {isa}"
 

@@ -40,6 +40,12 @@ inline std::size_t round_up(std::size_t count, std::size_t step) {
   return (count + step - 1) / step * step;
 }
 
+// At least `floats`, and an odd number of cache lines: neighbours do not fall on the same sets.
+inline std::size_t odd_lines(std::size_t floats) {
+  const std::size_t size = round_up(floats, kAlignedFloats);
+  return size / kAlignedFloats % 2 == 0 ? size + kAlignedFloats : size;
+}
+
 // Asks for large pages where the system gives them on request (Linux): the kernels walk hundreds of
 // planes side by side, more pages of 4 KB than a core keeps at hand. To be called before the memory
 // is touched.

@@ -171,13 +171,31 @@ inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
 // y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
 // block it is computed.
 struct DenseBlock {
-  const float* weights;  // [units][inputs]
-  const float* bias;     // [units]
+  const float* weights;  // [units], weights_stride floats apart
+  std::size_t weights_stride;
+  const float* bias;  // [units]
   std::size_t inputs, units;
   const float* x;  // [rows], x_stride floats apart
   std::size_t rows, x_stride;
   float* y;
   std::size_t y_stride;
+};
+
+// out[c] = the mean, or the largest, of x[row * stride + c] over the rows.
+struct ReduceBlock {
+  const float* x;
+  std::size_t rows, stride, cols;
+  bool mean;
+  float* out;
+};
+
+// y = exp(x - m) / sum exp(x - m) along an axis, m the maximum there, or the logarithm of it; place
+// `a` of column `c` is at a * step + c. y may be x.
+struct SoftmaxBlock {
+  const float* x;
+  float* y;
+  std::size_t axis, step, columns;
+  bool logarithm;
 };
 
 struct KernelTable {
@@ -216,6 +234,10 @@ struct KernelTable {
                        float* planes, std::size_t plane);
   void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
+  void (*reduce_block)(const ReduceBlock& block);
+  void (*softmax_block)(const SoftmaxBlock& block);
+  // False when a number is infinite or not a number.
+  bool (*all_finite)(const float* x, std::size_t count);
   // out[i] = activation(x[i]); out may be x.
   void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
   // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.

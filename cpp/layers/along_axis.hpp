@@ -20,10 +20,11 @@ class Softmax : public Layer {
   Softmax(const AroundAxis& frame, bool logarithm) : frame_(frame), logarithm_(logarithm) {}
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  std::string kernel(const Exec& exec) const override;
 
  private:
-  void row(const float* x, float* y) const;
-  void columns(const float* x, float* y, std::size_t count) const;
+  // Rows of a few numbers, turned into columns: a vector's lanes belong to as many rows.
+  void short_rows(const KernelTable& kernels, const float* x, std::size_t rows, float* y) const;
 
   AroundAxis frame_;
   bool logarithm_;

@@ -103,10 +103,8 @@ WinogradCell::WinogradCell(const ConvLstm2dOptions& options, const KernelTable& 
       pitch_(pitch_of(options, cols_)),
       places_(places_of(options, block_)),
       front_(round_up(pitch_ + 1, kAlignedFloats)),
-      plane_(round_up(front_ + places_ + pitch_ + 1, kAlignedFloats)),
+      plane_(odd_lines(front_ + places_ + pitch_ + 1)),
       pools_(pools_in_tiles(options, rows_, cols_)) {
-  // An odd number of cache lines: the planes of a channel do not fall on the same sets.
-  if (plane_ / kAlignedFloats % 2 == 0) plane_ += kAlignedFloats;
   state_floats();  // throws where offsets would not fit
   make_mask();
   if (o_.same) make_edges();

@@ -20,7 +20,8 @@ Dense::Dense(std::size_t rows, std::size_t inputs, std::size_t units, const floa
     : rows_(rows),
       inputs_(inputs),
       units_(units),
-      weights_(checked_mul(inputs, units)),
+      stride_(odd_lines(inputs)),
+      weights_(checked_mul(stride_, units)),
       bias_(units),
       activation_(activation) {
   // Square tiles: reading and writing both use whole cache lines.
@@ -29,14 +30,14 @@ Dense::Dense(std::size_t rows, std::size_t inputs, std::size_t units, const floa
     for (std::size_t unit = 0; unit < units; ++unit) {
       const std::size_t end = std::min(k0 + kTile, inputs);
       for (std::size_t k = k0; k < end; ++k) {
-        weights_.data()[unit * inputs + k] = kernel[k * units + unit];
+        weights_.data()[unit * stride_ + k] = kernel[k * units + unit];
       }
     }
   }
   std::copy_n(bias, units, bias_.data());
 }
 
-bool Dense::likes_batches() const { return rows_ == 1 && weights_.size() >= kManyWeights; }
+bool Dense::likes_batches() const { return rows_ == 1 && inputs_ * units_ >= kManyWeights; }
 
 void Dense::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   run_rows(exec, rows_, in[0], inputs_, out[0], units_);
@@ -57,7 +58,8 @@ void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::s
       const std::size_t unit = task % parts * kUnitsPerTask;
       const std::size_t row = task / parts * kRowsPerTask;
       DenseBlock block{};
-      block.weights = weights_.data() + unit * inputs_;
+      block.weights = weights_.data() + unit * stride_;
+      block.weights_stride = stride_;
       block.bias = bias_.data() + unit;
       block.inputs = inputs_;
       block.units = std::min(kUnitsPerTask, units_ - unit);

@@ -27,7 +27,8 @@ class Dense : public Layer {
                 float* out, std::size_t out_step) const;
 
   std::size_t rows_, inputs_, units_;
-  Buffer weights_;  // (units, inputs): a dot product reads neighbours
+  std::size_t stride_;  // floats from the weights of a unit to those of the next
+  Buffer weights_;      // (units, inputs): a dot product reads neighbours
   Buffer bias_;
   Activation activation_;
 };

@@ -166,6 +166,7 @@ void Dot::run(const Exec& exec, const float* const* in, float* const* out, State
       const std::size_t row = task / tiles_a_row * kTile, col = task % tiles_a_row * kTile;
       DenseBlock block{};
       block.weights = in[1] + col * products_;
+      block.weights_stride = products_;
       block.bias = zeros_.data();
       block.inputs = products_;
       block.units = std::min(kTile, cols_ - col);

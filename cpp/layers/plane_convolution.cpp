@@ -26,12 +26,6 @@ std::ptrdiff_t floor_div(std::ptrdiff_t a, std::ptrdiff_t b) {
 
 std::ptrdiff_t signed_(std::size_t n) { return static_cast<std::ptrdiff_t>(n); }
 
-// At least `floats`, and an odd number of cache lines: neighbours do not fall on the same sets.
-std::size_t odd_lines(std::size_t floats) {
-  const std::size_t size = round_up(floats, kAlignedFloats);
-  return size / kAlignedFloats % 2 == 0 ? size + kAlignedFloats : size;
-}
-
 std::size_t count_of(std::size_t total, std::size_t part) { return (total + part - 1) / part; }
 
 }  // namespace

@@ -22,6 +22,13 @@ Port::Port(std::string port_name, ValueId port_value, Shape outside,
   }
 }
 
+bool Port::same_order() const {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] != i) return false;
+  }
+  return true;
+}
+
 ValueId Network::add_value(const Shape& shape, bool sequence, int loop) {
   for (const std::size_t length : shape) {
     if (length == 0) {

@@ -24,10 +24,13 @@ struct Value {
   std::size_t offset;  // floats from the start of the root
   std::size_t location = 0;  // of a root, in the arena (sequences) or among the singles
   // Of a root that has no memory: the step that takes its rows as they are made.
-  std::size_t taker = kNoStep;
+  std::size_t taker = kNone;
+  // Of a root that has no memory: the output that its frames are made in place for.
+  std::size_t output = kNone;
 
-  static constexpr std::size_t kNoStep = static_cast<std::size_t>(-1);
-  bool taken() const { return taker != kNoStep; }
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  bool taken() const { return taker != kNone; }
+  bool outside() const { return output != kNone; }
 };
 
 // One layer in its place.
@@ -63,6 +66,7 @@ struct Port {
   // Of the tensor inside, as rows of its last axis.
   std::size_t rows, cols;
   std::vector<std::ptrdiff_t> dense;  // strides of a dense tensor outside, in elements
+  bool same_order() const;            // of the axes, inside and outside
 };
 
 class Network {
@@ -104,6 +108,7 @@ class Network {
   const KernelTable& kernels() const { return *kernels_; }
   bool allow_winograd() const { return allow_winograd_; }
   const Value& value(ValueId id) const { return values_.at(id); }
+  std::size_t value_count() const { return values_.size(); }
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<Feed>& feeds() const { return feeds_; }
   const std::vector<Loop>& loops() const { return loops_; }
@@ -144,7 +149,10 @@ class Network {
   void split_off_batches(int loop);
   void move_to_batches(int loop, const std::vector<bool>& moved);
   void find_takers();
-  bool only_read_by(ValueId root, std::size_t step) const;
+  // True where nothing but this step, and this output, looks at the root.
+  bool only_read_by(ValueId root, std::size_t step, std::size_t output) const;
+  bool shows_all(ValueId id) const;
+  void find_outside();
   void place_singles();
   void place_sequences(std::size_t loop);
 

@@ -165,22 +165,27 @@ void Network::finish() {
   const std::size_t made = loops_.size();
   for (std::size_t i = 0; i < made; ++i) split_off_batches(static_cast<int>(i));
   find_takers();
+  find_outside();
   place_singles();
   for (std::size_t i = 0; i < loops_.size(); ++i) place_sequences(i);
 }
 
-bool Network::only_read_by(ValueId root, std::size_t step) const {
+bool Network::only_read_by(ValueId root, std::size_t step, std::size_t output) const {
   const auto shows = [&](ValueId id) { return value(id).root == root; };
-  for (ValueId id = 0; id < values_.size(); ++id) {
-    if (id != root && shows(id)) return false;
-  }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const std::vector<ValueId>& inputs = steps_[i].inputs;
     if (i != step && std::any_of(inputs.begin(), inputs.end(), shows)) return false;
   }
-  return std::none_of(feeds_.begin(), feeds_.end(), [&](const Feed& f) { return shows(f.from); }) &&
-         std::none_of(outputs_.begin(), outputs_.end(),
-                      [&](const Port& p) { return shows(p.value); });
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (i != output && shows(outputs_[i].value)) return false;
+  }
+  return std::none_of(feeds_.begin(), feeds_.end(), [&](const Feed& f) { return shows(f.from); });
+}
+
+// True where the value is its root, in whatever shape.
+bool Network::shows_all(ValueId id) const {
+  const Value& v = value(id);
+  return v.offset == 0 && element_count(v.shape) == element_count(value(v.root).shape);
 }
 
 // A frame that one layer alone reads goes row by row to where that layer wants it, if whoever makes
@@ -194,10 +199,30 @@ void Network::find_takers() {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (!steps_[i].layer->takes_rows() || steps_[i].inputs.size() != 1) continue;
     const ValueId id = steps_[i].inputs[0];
-    Value& v = values_[id];
+    Value& root = values_[value(id).root];
     // Frames of a batch are all made before the first is read.
-    if (!v.sequence || v.loop != steps_[i].loop || loops_[index(v.loop)].batch != 1) continue;
-    if (v.root == id && given[id] != 0 && only_read_by(id, i)) v.taker = i;
+    if (!root.sequence || root.loop != steps_[i].loop || loops_[index(root.loop)].batch != 1) {
+      continue;
+    }
+    const bool same_rows = shows_all(id) && value(id).shape.back() == root.shape.back();
+    if (same_rows && given[value(id).root] != 0 && only_read_by(value(id).root, i, Value::kNone)) {
+      root.taker = i;
+    }
+  }
+}
+
+// Frames that only the caller reads, in the order of axes that he sees, are made in his memory.
+void Network::find_outside() {
+  std::vector<char> made(values_.size(), 0);  // by a step
+  for (const Step& step : steps_) {
+    for (const ValueId id : step.outputs) made[id] = 1;
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    const ValueId id = outputs_[i].value, root = value(id).root;
+    const bool fits = made[root] != 0 && value(id).sequence && shows_all(id);
+    if (fits && outputs_[i].same_order() && only_read_by(root, Value::kNone, i)) {
+      values_[root].output = i;
+    }
   }
 }
 
@@ -225,7 +250,7 @@ void Network::place_sequences(std::size_t number) {
     if (!v.sequence || v.root != id || v.loop != static_cast<int>(number)) continue;
     place[id] = roots.size();
     roots.push_back(id);
-    const std::size_t floats = v.taken() ? 0 : element_count(v.shape);
+    const std::size_t floats = v.taken() || v.outside() ? 0 : element_count(v.shape);
     lifetimes.push_back({checked_mul(floats, loops_[number].batch), 0, 0});
   }
   const auto use = [&](ValueId id, std::size_t moment) {

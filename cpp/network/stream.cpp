@@ -26,7 +26,8 @@ Stream::Stream(std::shared_ptr<const Network> network, int threads)
       arena_(network_->arena_floats()),
       singles_(network_->single_floats()),
       states_(network_->steps().size()),
-      progress_(network_->loops().size()) {
+      progress_(network_->loops().size()),
+      outside_(network_->value_count(), nullptr) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const Layer& layer = *network_->steps()[i].layer;
     states_[i].data = Buffer(layer.state_floats());
@@ -50,7 +51,8 @@ Stream::Stream(std::shared_ptr<const Network> network, int threads)
 
 const float* Stream::at(ValueId id) const {
   const Value& shown = network_->value(id);
-  if (shown.taken()) return nullptr;
+  if (network_->value(shown.root).taken()) return nullptr;
+  if (outside_[shown.root] != nullptr) return outside_[shown.root] + shown.offset;
   const Buffer& memory = shown.sequence ? arena_ : singles_;
   return memory.data() + network_->value(shown.root).location + shown.offset;
 }
@@ -106,16 +108,25 @@ void Stream::import_initial(int loop) {
 
 bool Stream::import_input(std::size_t input, const TensorView& from) {
   const Port& port = network_->inputs()[input];
+  const Reader reader = reader_of(port.value);
+  // A frame is there until push() returns, which a single must outlive. Nobody writes to it.
+  const bool there = !reader && network_->value(port.value).sequence && lies_as_inside(port, from);
+  outside_[port.value] = there ? const_cast<float*>(static_cast<const float*>(from.data)) : nullptr;
   const auto bytes = [&] {
     const std::size_t element = from.dtype == DType::uint8 ? 1 : sizeof(float);
-    return element_count(port.shape) * (element + sizeof(float));
+    return element_count(port.shape) * (element + (there ? 0 : sizeof(float)));
   };
   bool finite = false;
-  timed(profile_.get(), ProfileEvent::What::input, input, 1, bytes, [&] {
-    const Reader reader = reader_of(port.value);
-    finite = reader ? import_rows(exec_, port, from, reader)
-                    : import_tensor(exec_, port, from, at(port.value));
-  });
+  const auto read = [&] {
+    if (reader) {
+      finite = import_rows(exec_, port, from, reader);
+    } else if (there) {
+      finite = is_finite(exec_, port, from);
+    } else {
+      finite = import_tensor(exec_, port, from, at(port.value));
+    }
+  };
+  timed(profile_.get(), ProfileEvent::What::input, input, 1, bytes, read);
   return finite;
 }
 
@@ -231,6 +242,10 @@ void Stream::tick(int number, std::size_t ticks, Targets& to) {
     const std::int64_t next = progress.ticks + static_cast<std::int64_t>(ticks);
     queues_[i].drop_before(static_cast<std::size_t>(feed.oldest(next)));
   }
+  for (std::size_t i = 0; i < network_->outputs().size(); ++i) {
+    const ValueId root = network_->value(network_->outputs()[i].value).root;
+    if (network_->value(root).outside()) outside_[root] = to.at(i);
+  }
   for (const std::size_t index : loop.frame_steps) run_step(index, ticks);
   for (std::size_t k = 0; k < ticks; ++k) {
     for (const std::size_t i : loop.fed) {
@@ -250,12 +265,17 @@ void Stream::tick(int number, std::size_t ticks, Targets& to) {
 
 void Stream::write_output(std::size_t output, std::size_t tick, Targets& to) {
   const Port& port = network_->outputs()[output];
-  const float* from = at(port.value) + tick * step_of(port.value);
+  const std::size_t floats = element_count(port.shape);
+  const bool there = network_->value(network_->value(port.value).root).outside();
   timed(
       profile_.get(), ProfileEvent::What::output, output, 1,
-      [&] { return element_count(port.shape) * 2 * sizeof(float); },
-      [&] { export_tensor(exec_, port, from, to.at(output)); });
-  to[output] += element_count(port.shape);
+      [&] { return there ? 0 : floats * 2 * sizeof(float); },
+      [&] {
+        if (there) return;
+        const float* from = at(port.value) + tick * step_of(port.value);
+        export_tensor(exec_, port, from, to.at(output));
+      });
+  to[output] += floats;
 }
 
 // Runs a loop to its end; all loops before it have ended.

@@ -70,7 +70,7 @@ class Stream {
     bool ended = false;
   };
 
-  // Null where a layer takes the frame row by row.
+  // While a loop ticks, where a value of it lies; null where a layer takes the frame row by row.
   float* at(ValueId id);
   const float* at(ValueId id) const;
   // From one tick of a batch to the next, in floats.
@@ -94,7 +94,9 @@ class Stream {
   std::vector<State> states_;       // of each step
   std::vector<FrameQueue> queues_;  // of each feed
   std::vector<Progress> progress_;  // of each loop
-  std::vector<const float*> in_;    // pointers for run_step, kept to spare the heap
+  // Of each value: where it lies while it is in the caller's memory, to be read or made there.
+  std::vector<float*> outside_;
+  std::vector<const float*> in_;  // pointers for run_step, kept to spare the heap
   std::vector<float*> out_;
   std::size_t frames_ = 0;
   bool finished_ = false;

@@ -10,23 +10,14 @@
 namespace cn {
 namespace {
 
-// Bits of a float32 whose exponent says infinite or NaN, the sign aside.
-constexpr std::int32_t kInfinityBits = 0x7f800000;
-
-// Copies a row with a stride in bytes; returns the largest magnitude met, as bits: as
-// integers, magnitudes of floats are in the order of the floats, NaN on top.
+// Copies a row with a stride in bytes.
 template <class T>
-std::int32_t copy_row(const std::byte* from, std::ptrdiff_t stride, std::size_t count, float* to) {
-  std::int32_t largest = 0;
+void copy_row(const std::byte* from, std::ptrdiff_t stride, std::size_t count, float* to) {
   for (std::size_t i = 0; i < count; ++i, from += stride) {
     T element;
     std::memcpy(&element, from, sizeof element);
     to[i] = static_cast<float>(element);
-    std::int32_t bits;
-    std::memcpy(&bits, to + i, sizeof bits);
-    largest = std::max(largest, bits & 0x7fffffff);
   }
-  return largest;
 }
 
 // Rows inside whose elements are neighbours outside, as channels are in channels_last, are copied
@@ -45,19 +36,17 @@ struct Rows {
 
 // Inlined: with a constant count and step the compiler uses vectors.
 template <class T>
-inline std::int32_t copy_columns(const std::byte* from, std::size_t count, std::ptrdiff_t step,
-                                 const Rows& rows, float* to) {
-  std::int32_t largest = 0;
+inline void copy_columns(const std::byte* from, std::size_t count, std::ptrdiff_t step,
+                         const Rows& rows, float* to) {
   float elements[kRowsAtOnce];
   for (std::size_t col = 0; col < rows.cols; ++col, from += rows.stride) {
-    largest = std::max(largest, copy_row<T>(from, step, count, elements));
+    copy_row<T>(from, step, count, elements);
     for (std::size_t row = 0; row < count; ++row) to[row * rows.step + col] = elements[row];
   }
-  return largest;
 }
 
 template <class T>
-std::int32_t copy_rows(const std::byte* from, const Rows& rows, float* to) {
+void copy_rows(const std::byte* from, const Rows& rows, float* to) {
   constexpr auto kDense = static_cast<std::ptrdiff_t>(sizeof(T));
   if (rows.count == 1) {
     // The usual case with the stride known to the compiler, which then uses vectors.
@@ -127,11 +116,19 @@ void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff
 }
 
 // Copies rows of the caller's tensor; false when a number in them is not finite.
-bool copy_finite(const TensorView& from, std::ptrdiff_t offset, const Rows& rows, float* to) {
+bool copy_finite(const KernelTable& kernels, const TensorView& from, std::ptrdiff_t offset,
+                 const Rows& rows, float* to) {
   const std::byte* data = static_cast<const std::byte*>(from.data) + offset;
-  const std::int32_t largest = from.dtype == DType::uint8 ? copy_rows<std::uint8_t>(data, rows, to)
-                                                          : copy_rows<float>(data, rows, to);
-  return largest < kInfinityBits;
+  if (from.dtype == DType::uint8) {
+    copy_rows<std::uint8_t>(data, rows, to);
+    return true;
+  }
+  copy_rows<float>(data, rows, to);
+  bool finite = true;
+  for (std::size_t row = 0; row < rows.count; ++row) {
+    finite = kernels.all_finite(to + row * rows.step, rows.cols) && finite;
+  }
+  return finite;
 }
 
 }  // namespace
@@ -140,9 +137,30 @@ bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, f
   std::atomic<bool> finite{true};
   for_rows(exec, port, from.strides,
            [&](std::size_t, std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
-             if (copy_finite(from, offset, rows, to + first * port.cols)) return;
+             if (copy_finite(*exec.kernels, from, offset, rows, to + first * port.cols)) return;
              finite.store(false, std::memory_order_relaxed);
            });
+  return finite.load();
+}
+
+bool lies_as_inside(const Port& port, const TensorView& from) {
+  constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+  if (from.dtype != DType::float32 || !port.same_order()) return false;
+  for (std::size_t axis = 0; axis < port.shape.size(); ++axis) {
+    if (port.shape[axis] != 1 && from.strides[axis] != port.dense[axis] * kFloat) return false;
+  }
+  return reinterpret_cast<std::uintptr_t>(from.data) % sizeof(float) == 0;
+}
+
+bool is_finite(const Exec& exec, const Port& port, const TensorView& from) {
+  const std::size_t count = element_count(port.shape);
+  const auto* data = static_cast<const float*>(from.data);
+  std::atomic<bool> finite{true};
+  const auto check = [&](std::size_t begin, std::size_t end) {
+    if (exec.kernels->all_finite(data + begin, end - begin)) return;
+    finite.store(false, std::memory_order_relaxed);
+  };
+  parallel_for(threads_for(exec, static_cast<double>(count)), count, check);
   return finite.load();
 }
 
@@ -155,7 +173,7 @@ bool import_rows(const Exec& exec, const Port& port, const TensorView& from, con
              float* scratch = exec.scratch_of(part);
              Rows near = rows;
              near.step = port.cols;
-             if (!copy_finite(from, offset, near, scratch)) {
+             if (!copy_finite(*exec.kernels, from, offset, near, scratch)) {
                finite.store(false, std::memory_order_relaxed);
              }
              for (std::size_t i = 0; i < rows.count; ++i) {

@@ -22,7 +22,12 @@ struct TensorView {
 // infinite or not a number. No function here touches the heap.
 bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, float* to);
 
-// The same, its rows to a layer; each thread needs so much scratch.
+// True where the caller's tensor can be read in place: float32, dense, its axes in our order.
+bool lies_as_inside(const Port& port, const TensorView& from);
+// Of such a tensor: what import_tensor() returns.
+bool is_finite(const Exec& exec, const Port& port, const TensorView& from);
+
+// The same as import_tensor(), its rows to a layer; each thread needs so much scratch.
 bool import_rows(const Exec& exec, const Port& port, const TensorView& from, const Reader& to);
 std::size_t import_scratch_floats(const Port& port);
 

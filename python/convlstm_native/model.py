@@ -194,6 +194,8 @@ class Model:
             samples = side_by_side(batch, workers, run)
         else:
             samples = [run(n, lambda: None) for n in range(batch)]
+        if batch == 1:  # nothing to copy
+            return {name: output[None] for name, output in samples[0].items()}
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def profile(self, given: tensors.Frames) -> Profile:

@@ -50,7 +50,10 @@ CN_INLINE void conv_tile(const ConvBlock& block, std::size_t filter, std::size_t
   const std::ptrdiff_t* offsets = block.offsets;
   const std::ptrdiff_t* end = offsets + block.taps;
 #pragma GCC unroll 1
-  for (; offsets != end; ++offsets, weights += F) add_tap(x + *offsets, weights, sums);
+  for (; offsets != end; ++offsets, weights += F) {
+    __builtin_prefetch(weights + kPageOfFloats);
+    add_tap(x + *offsets, weights, sums);
+  }
   if (block.relu) {
     const V zero = V::broadcast(0.0F);
     unroll<F>([&](auto f) CN_LAMBDA {

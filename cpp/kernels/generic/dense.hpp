@@ -9,10 +9,10 @@
 namespace cn {
 
 // Products of `Units` rows of weights and `Rows` rows of x, each a vector of partial sums: how the
-// terms of a sum are gathered is the same for any Units and Rows.
-template <class V, std::size_t Units, std::size_t Rows>
+// terms of a sum are gathered is the same for any Units and Rows. `Ahead`: the weights are new.
+template <class V, std::size_t Units, std::size_t Rows, bool Ahead>
 CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row) {
-  const float* weights = b.weights + unit * b.inputs;
+  const float* weights = b.weights + unit * b.weights_stride;
   const float* x = b.x + row * b.x_stride;
   V sum[Units][Rows];
   unroll<Units>([&](auto u) CN_LAMBDA {
@@ -29,13 +29,20 @@ CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row
   };
   std::size_t k = 0;
 #pragma GCC unroll 1
-  for (; k + V::width <= b.inputs; k += V::width) add(weights + k, b.inputs, x + k, b.x_stride);
+  for (; k + V::width <= b.inputs; k += V::width) {
+    if constexpr (Ahead) {
+      unroll<Units>([&](auto u) CN_LAMBDA {
+        __builtin_prefetch(weights + u * b.weights_stride + k + kPageOfFloats, 0, 2);
+      });
+    }
+    add(weights + k, b.weights_stride, x + k, b.x_stride);
+  }
   if (k < b.inputs) {
     // The last terms among zeros, so that no sum goes another way.
     float last_weights[Units * V::width] = {}, last_x[Rows * V::width] = {};
     for (std::size_t i = 0; i < b.inputs - k; ++i) {
       for (std::size_t u = 0; u < Units; ++u) {
-        last_weights[u * V::width + i] = weights[u * b.inputs + k + i];
+        last_weights[u * V::width + i] = weights[u * b.weights_stride + k + i];
       }
       for (std::size_t r = 0; r < Rows; ++r) last_x[r * V::width + i] = x[r * b.x_stride + k + i];
     }
@@ -52,26 +59,40 @@ CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row
   }
 }
 
+// Units and rows of a tile, as many as registers hold the sums of. Not more rows: they may be a
+// power of two apart, and L1 has eight ways.
+template <class V>
+inline constexpr std::size_t kDenseUnits = V::broadcast_operands ? 4 : 2;
+inline constexpr std::size_t kDenseRows = 4;
 template <class V, std::size_t Units>
 CN_INLINE void dense_rows(const DenseBlock& b, std::size_t unit) {
   std::size_t row = 0;
+  if (b.rows >= kDenseRows) {
+    dense_tile<V, Units, kDenseRows, true>(b, unit, 0);
+    row = kDenseRows;
+  }
 #pragma GCC unroll 1
-  for (; row + 4 <= b.rows; row += 4) dense_tile<V, Units, 4>(b, unit, row);
+  for (; row + kDenseRows <= b.rows; row += kDenseRows) {
+    dense_tile<V, Units, kDenseRows, false>(b, unit, row);
+  }
 #pragma GCC unroll 1
-  for (; row < b.rows; ++row) dense_tile<V, Units, 1>(b, unit, row);
+  for (; row < b.rows; ++row) dense_tile<V, Units, 1, false>(b, unit, row);
 }
 
-// Two units by four rows keep sixteen registers busy; with one row there are eight units.
+// With one row there are eight units.
 template <class V>
 void dense_block(const DenseBlock& b) {
   std::size_t unit = 0;
   if (b.rows == 1) {
 #pragma GCC unroll 1
-    for (; unit + 8 <= b.units; unit += 8) dense_tile<V, 8, 1>(b, unit, 0);
+    for (; unit + 8 <= b.units; unit += 8) dense_tile<V, 8, 1, true>(b, unit, 0);
   }
 #pragma GCC unroll 1
-  for (; unit + 2 <= b.units; unit += 2) dense_rows<V, 2>(b, unit);
-  if (unit < b.units) dense_rows<V, 1>(b, unit);
+  for (; unit + kDenseUnits<V> <= b.units; unit += kDenseUnits<V>) {
+    dense_rows<V, kDenseUnits<V>>(b, unit);
+  }
+#pragma GCC unroll 1
+  for (; unit < b.units; ++unit) dense_rows<V, 1>(b, unit);
 }
 
 }  // namespace cn

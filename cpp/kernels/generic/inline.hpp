@@ -10,6 +10,10 @@
 
 namespace cn {
 
+// Weights that come from afar are asked for so far ahead: prefetchers of hardware stop at the end
+// of a page, which costs a ConvLSTM of 128 filters over 256 channels a third of its speed.
+inline constexpr std::size_t kPageOfFloats = 1024;
+
 template <std::size_t I>
 struct Index {
   constexpr operator std::size_t() const { return I; }

@@ -23,14 +23,20 @@ inline V keep_max(V best, V y) {
 template <class V>
 struct Largest {
   static V join(V best, V y) { return keep_max(best, y); }
-  static float join(float best, float y) { return best == best && !(y <= best) ? y : best; }
+  template <class T>
+  static T join(T best, T y) {
+    return best == best && !(y <= best) ? y : best;
+  }
   static float neutral() { return -__builtin_inff(); }
 };
 
 template <class V>
 struct Sum {
   static V join(V sum, V y) { return sum + y; }
-  static float join(float sum, float y) { return sum + y; }
+  template <class T>
+  static T join(T sum, T y) {
+    return sum + y;
+  }
   static float neutral() { return 0.0F; }
 };
 

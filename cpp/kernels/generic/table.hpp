@@ -11,6 +11,8 @@
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
 #include "kernels/generic/recurrent.hpp"
+#include "kernels/generic/reduce.hpp"
+#include "kernels/generic/softmax.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -47,6 +49,9 @@ constexpr KernelTable make_table(const char* name) {
   table.split_phases = split_phases<V>;
   table.dense_block = dense_block<V>;
   table.norm_pool_row = norm_pool_row<V>;
+  table.reduce_block = reduce_block<V>;
+  table.softmax_block = softmax_block<V>;
+  table.all_finite = all_finite<V>;
   table.activate = activate<V>;
   table.combine = combine<V>;
   table.fma_burst = fma_burst<V>;

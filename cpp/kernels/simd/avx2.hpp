@@ -36,6 +36,10 @@ struct Vec {
   static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) {
     return {_mm256_blendv_ps(no.v, yes.v, _mm256_cmp_ps(a.v, b.v, _CMP_GE_OQ))};
   }
+  static Vec power_of_two(Vec x) {
+    const __m256i power = _mm256_slli_epi32(_mm256_castps_si256(x.v), 23);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(power, _mm256_set1_epi32(0x3f800000)))};
+  }
   static Vec keep(const std::uint32_t* mask, Vec x) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
     return {_mm256_and_ps(_mm256_castsi256_ps(bits), x.v)};

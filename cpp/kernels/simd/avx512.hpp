@@ -36,6 +36,10 @@ struct Vec {
   static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ), no.v, yes.v)};
   }
+  static Vec power_of_two(Vec x) {
+    const __m512i power = _mm512_slli_epi32(_mm512_castps_si512(x.v), 23);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(power, _mm512_set1_epi32(0x3f800000)))};
+  }
   static Vec keep(const std::uint32_t* mask, Vec x) {
     const __m512i bits = _mm512_loadu_si512(mask);
     return {_mm512_and_ps(_mm512_castsi512_ps(bits), x.v)};

@@ -36,6 +36,10 @@ struct Vec {
   static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) {
     return {vbslq_f32(vcgeq_f32(a.v, b.v), yes.v, no.v)};
   }
+  static Vec power_of_two(Vec x) {
+    const uint32x4_t power = vshlq_n_u32(vreinterpretq_u32_f32(x.v), 23);
+    return {vreinterpretq_f32_u32(vaddq_u32(power, vdupq_n_u32(0x3f800000U)))};
+  }
   static Vec keep(const std::uint32_t* mask, Vec x) {
     return {vreinterpretq_f32_u32(vandq_u32(vld1q_u32(mask), vreinterpretq_u32_f32(x.v)))};
   }

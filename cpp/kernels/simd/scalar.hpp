@@ -35,6 +35,14 @@ struct Vec {
   static Vec abs(Vec x) { return {x.v < 0.0F ? -x.v : x.v}; }
   // a >= b ? yes : no, lane by lane; NaN compares false.
   static Vec where_ge(Vec a, Vec b, Vec yes, Vec no) { return {a.v >= b.v ? yes.v : no.v}; }
+  // 2^n of the n that the last bits of x hold, of a float 1.5 * 2^23 + n.
+  static Vec power_of_two(Vec x) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x.v, sizeof bits);
+    bits = (bits << 23) + 0x3f800000U;
+    std::memcpy(&x.v, &bits, sizeof bits);
+    return x;
+  }
   // x where the mask is all ones, +0 where it is zero.
   static Vec keep(const std::uint32_t* mask, Vec x) { return {*mask != 0 ? x.v : 0.0F}; }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convlstm_native.lowering.base import Lowering, Table, Tensor, channels_first, function
-from convlstm_native.lowering.dense import add_softmax
+from convlstm_native.lowering.dense import add_softmax, part_of
 from convlstm_native.spec import (
     LINEAR,
     OVER_LAST_AXIS,
@@ -133,7 +133,7 @@ def _elementwise(activation: Function) -> Function:
 def _over_row(low: Lowering, node: Node, y: Tensor, activation: Function) -> tuple[Tensor, ...]:
     if activation.name not in OVER_LAST_AXIS:
         return (y,)
-    return add_softmax(low, node, low.as_in_keras(node, y), activation)
+    return add_softmax(low, part_of(node, activation), low.as_in_keras(node, y), activation)
 
 
 LOWER: Table = {Convolution: _convolution, ConvolutionTranspose: _transpose}

@@ -15,7 +15,9 @@ def _dense(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tenso
     linear = Function("linear") if over_row else layer.activation
     value = low.network.add_dense(node.name, x.id, layer.kernel, layer.bias, function(linear))
     if over_row:
-        return add_softmax(low, node, Tensor(value, x.order), layer.activation)
+        return add_softmax(
+            low, part_of(node, layer.activation), Tensor(value, x.order), layer.activation
+        )
     return (Tensor(value, x.order),)
 
 
@@ -24,13 +26,17 @@ def _activation(low: Lowering, node: Node, inputs: tuple[Tensor, ...]) -> tuple[
     layer = node.layer
     assert isinstance(layer, Activation)
     if layer.function.name in OVER_LAST_AXIS:
-        return add_softmax(low, node, x, layer.function)
+        return add_softmax(low, node.name, x, layer.function)
     return (Tensor(low.network.add_activation(node.name, x.id, function(layer.function)), x.order),)
 
 
-def add_softmax(low: Lowering, node: Node, x: Tensor, over_row: Function) -> tuple[Tensor]:
+def part_of(node: Node, over_row: Function) -> str:
+    """The name of the step that applies the activation of a layer."""
+    return f"{node.name}:{over_row.name}"
+
+
+def add_softmax(low: Lowering, name: str, x: Tensor, over_row: Function) -> tuple[Tensor]:
     """A softmax or log_softmax over the last axis of the model file, wherever it lies inside."""
-    name = f"{node.name}:{over_row.name}"
     axis = x.order.index(len(x.order) - 1)
     value = low.network.add_softmax(name, x.id, axis, over_row.name == "log_softmax")
     return (Tensor(value, x.order),)

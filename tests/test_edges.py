@@ -1,0 +1,131 @@
+"""Frames are read and made in the caller's memory where they lie there as the engine wants them."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from dataclasses import replace
+
+import convlstm_native as cn
+import numpy as np
+import pytest
+from convlstm_native import spec
+from convlstm_native.spec import Array, Input, NetworkSpec, Node, Output
+from strategies import conv_lstm
+from test_bits import CASES, same
+
+FRAMES = 3
+
+
+class Fenced:
+    """An array whose last byte, or first, is the last, or first, that may be read."""
+
+    def __init__(self, values: Array, *, at_end: bool) -> None:
+        page = mmap.PAGESIZE
+        room = -(-values.nbytes // page) * page
+        self._map = mmap.mmap(-1, room + 2 * page)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self._fences = (self._start, self._start + page + room)
+        first = page + (room - values.nbytes if at_end else 0)
+        self.array: Array = np.frombuffer(self._map, np.float32, values.size, first)
+        self.array = self.array.reshape(values.shape)
+        self.array[...] = values
+        self._protect(mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0)
+
+    def _protect(self, access: int) -> None:
+        for fence in self._fences:
+            where, size = ctypes.c_void_p(fence), ctypes.c_size_t(mmap.PAGESIZE)
+            assert self._libc.mprotect(where, size, access) == 0
+
+    def open(self) -> None:
+        """Take the fences away: the memory is about to be freed."""
+        self._protect(mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+@pytest.fixture(params=["end", "start"])
+def at_end(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "end")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@pytest.mark.parametrize("isa", cn.available_isas())
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_read_beyond_the_frames(name: str, isa: str, at_end: bool) -> None:
+    case = CASES[name]
+    model = cn.Model(case.net, threads=2, isa=isa, algorithm=case.algorithm)
+    frame = case.net.inputs[0].shape
+    x = np.random.default_rng(3).standard_normal((FRAMES, *frame)).astype(np.float32)
+    expected = model.predict(x)
+    fenced = Fenced(x, at_end=at_end)
+    try:
+        assert same(model.predict(fenced.array), expected)
+    finally:
+        fenced.open()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_frames_of_any_layout(name: str) -> None:
+    case = CASES[name]
+    model = cn.Model(case.net, threads=2, algorithm=case.algorithm)
+    frame = case.net.inputs[0].shape
+    x = np.random.default_rng(3).standard_normal((FRAMES, *frame)).astype(np.float32)
+    expected = model.predict(x)
+    assert same(model.predict(np.asfortranarray(x)), expected)
+    assert same(model.predict(x[:, ::-1][:, ::-1]), expected)
+    shifted = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
+    shifted[...] = x  # at odd addresses
+    assert same(model.predict(shifted), expected)
+    wide = np.zeros((*x.shape[:-1], x.shape[-1] + 1), np.float32)
+    wide[..., :-1] = x
+    assert same(model.predict(wide[..., :-1]), expected)
+
+
+@pytest.mark.parametrize("isa", cn.available_isas())
+@pytest.mark.parametrize("layer", ["cell", "pool"])  # which takes rows; which reads in place
+def test_every_number_is_looked_at(layer: str, isa: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = (2, 5, 39)
+    nodes = {
+        "cell": conv_lstm(rng, 2, 2, (3, 3), data_format="channels_first", return_sequences=True),
+        "pool": spec.MaxPooling((1, 2, 2), (1, 2, 2), "valid"),
+    }
+    node = Node(layer, nodes[layer], ("x",), ("y",))
+    net = NetworkSpec(layer, (Input("x", frame),), (node,), (Output("y", "y"),))
+    stream = cn.Model(net, threads=1, isa=isa).stream()
+    for k in range(int(np.prod(frame))):
+        x = rng.standard_normal(frame).astype(np.float32)
+        x.flat[k] = (np.nan, np.inf, -np.inf)[k % 3]
+        with pytest.raises(cn.InputError, match="frame 0: expected finite numbers"):
+            stream.push(x)
+    stream.push(np.full(frame, 3e38, np.float32))
+
+
+def two_cells(shape: tuple[int, int, int], padding: str, size: int) -> NetworkSpec:
+    """A cell whose frames another reads, behind a pool."""
+    rng = np.random.default_rng(5)
+    common = {"data_format": "channels_first", "return_sequences": True, "padding": padding}
+    first = conv_lstm(rng, shape[0], 5, (3, 3), **common)
+    second = conv_lstm(rng, 5, 4, (size, size), **common)
+    nodes = (
+        Node("first", first, ("x",), ("a",)),
+        Node("pool", spec.MaxPooling((1, 2, 2), (1, 2, 2), "valid"), ("a",), ("b",)),
+        Node("second", second, ("b",), ("y",)),
+    )
+    return NetworkSpec("two", (Input("x", shape),), nodes, (Output("y", "y"),))
+
+
+@pytest.mark.parametrize("isa", cn.available_isas())
+@pytest.mark.parametrize("size", [3, 5, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("shape", [(3, 40, 152), (2, 23, 31), (3, 16, 18)])
+def test_rows_handed_on(shape: tuple[int, int, int], padding: str, size: int, isa: str) -> None:
+    """Rows go from cell to cell; where an output shows them, too, the frame is written."""
+    net = two_cells(shape, padding, size)
+    seen = replace(net, outputs=(*net.outputs, Output("b", "b")))
+    x = np.random.default_rng(6).standard_normal((FRAMES, *shape)).astype(np.float32)
+    for threads in (1, 3):
+        expected = cn.Model(seen, threads=threads, isa=isa).predict(x)
+        found = cn.Model(net, threads=threads, isa=isa).predict(x)
+        assert np.array_equal(found["y"], expected["y"])
