@@ -129,6 +129,13 @@ CN_INLINE void apply(const Activation& f, V (&x)[N]) {
 template <class V>
 void activate(const Activation& f, const float* x, float* out, std::size_t count) {
   std::size_t i = 0;
+  constexpr std::size_t kVectors = 4;
+  for (; i + kVectors * V::width <= count; i += kVectors * V::width) {
+    V four[kVectors];
+    unroll<kVectors>([&](auto k) CN_LAMBDA { four[k] = V::load(x + i + k * V::width); });
+    apply(f, four);
+    unroll<kVectors>([&](auto k) CN_LAMBDA { four[k].store(out + i + k * V::width); });
+  }
   V v[1];
   for (; i + V::width <= count; i += V::width) {
     v[0] = V::load(x + i);

@@ -8,6 +8,23 @@
 
 namespace cn {
 
+// The sum over the lanes of each of four vectors; destroys them.
+template <class V>
+CN_INLINE void sums_of_lanes(V (&x)[4], float* sums) {
+  if constexpr (V::width < 4) {
+    static_assert(V::width == 1);
+    unroll<4>([&](auto k) CN_LAMBDA { x[k].store(sums + k); });
+  } else {
+    V::interleave(x);  // lanes 0 to 3 belong to one vector each, and so on
+    float lanes[V::width];
+    ((x[0] + x[1]) + (x[2] + x[3])).store(lanes);
+    for (std::size_t k = 0; k < 4; ++k) {
+      sums[k] = lanes[k];
+      for (std::size_t i = 4; i < V::width; i += 4) sums[k] += lanes[i + k];
+    }
+  }
+}
+
 // Products of `Units` rows of weights and `Rows` rows of x, each a vector of partial sums: how the
 // terms of a sum are gathered is the same for any Units and Rows. `Ahead`: the weights are new.
 template <class V, std::size_t Units, std::size_t Rows, bool Ahead>
@@ -48,13 +65,19 @@ CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row
     }
     add(last_weights, V::width, last_x, V::width);
   }
+  constexpr std::size_t kSums = Units * Rows, kFours = (kSums + 3) / 4;
+  float totals[4 * kFours];
+  unroll<kFours>([&](auto four) CN_LAMBDA {
+    V x[4];
+    unroll<4>([&](auto k) CN_LAMBDA {
+      constexpr std::size_t kSum = four * 4 + k;
+      x[k] = kSum < kSums ? sum[kSum / Rows % Units][kSum % Rows] : V::broadcast(0.0F);
+    });
+    sums_of_lanes(x, totals + four * 4);
+  });
   for (std::size_t u = 0; u < Units; ++u) {
     for (std::size_t r = 0; r < Rows; ++r) {
-      float lanes[V::width];
-      sum[u][r].store(lanes);
-      float total = 0.0F;
-      for (std::size_t lane = 0; lane < V::width; ++lane) total += lanes[lane];
-      b.y[(row + r) * b.y_stride + unit + u] = total + b.bias[unit + u];
+      b.y[(row + r) * b.y_stride + unit + u] = totals[u * Rows + r] + b.bias[unit + u];
     }
   }
 }

@@ -21,29 +21,32 @@ CN_INLINE V load_until(const float* p, const float* end) {
   return V::load(lanes);
 }
 
-// A vector of columns, `rows` of them joined. Lanes behind `end` hold anything.
-template <class V, class Op>
+// A vector of columns, `rows` of them joined. Unless the rows are `Whole` vectors, lanes behind
+// `end` hold anything.
+template <class V, class Op, bool Whole>
 CN_INLINE V join_rows(const float* x, std::size_t rows, std::size_t stride, const float* end) {
-  V all = load_until<V>(x, end);
+  const auto load = [&](const float* p)
+                        CN_LAMBDA { return Whole ? V::load(p) : load_until<V>(p, end); };
+  V all = load(x);
   std::size_t row = 1;
   for (; row + 4 <= rows; row += 4) {
     const float* at = x + row * stride;
-    const V a = load_until<V>(at, end), b = load_until<V>(at + stride, end);
-    const V c = load_until<V>(at + 2 * stride, end), d = load_until<V>(at + 3 * stride, end);
-    all = Op::join(all, Op::join(Op::join(a, b), Op::join(c, d)));
+    const V ab = Op::join(load(at), load(at + stride));
+    const V cd = Op::join(load(at + 2 * stride), load(at + 3 * stride));
+    all = Op::join(all, Op::join(ab, cd));
   }
-  for (; row < rows; ++row) all = Op::join(all, load_until<V>(x + row * stride, end));
+  for (; row < rows; ++row) all = Op::join(all, load(x + row * stride));
   return all;
 }
 
 // totals[lane] of a vector of columns, block by block; sums join in double.
-template <class V, class Op>
+template <class V, class Op, bool Whole>
 CN_INLINE void join_blocks(const float* x, std::size_t rows, std::size_t stride, const float* end,
                            double (&totals)[V::width]) {
   for (std::size_t row = 0; row < rows; row += kRowsInFloat) {
     const std::size_t count = rows - row < kRowsInFloat ? rows - row : kRowsInFloat;
     float block[V::width];
-    join_rows<V, Op>(x + row * stride, count, stride, end).store(block);
+    join_rows<V, Op, Whole>(x + row * stride, count, stride, end).store(block);
     for (std::size_t i = 0; i < V::width; ++i) {
       const auto part = static_cast<double>(block[i]);
       totals[i] = row == 0 ? part : Op::join(totals[i], part);
@@ -59,12 +62,23 @@ CN_INLINE void reduce_narrow(const ReduceBlock& b, double scale) {
   const std::size_t cols = together * b.cols, rows = b.rows / together;
   const float* end = b.x + b.rows * b.cols;
   double totals[V::width] = {};
-  join_blocks<V, Op>(b.x, rows, cols, end, totals);
-  for (std::size_t i = b.cols; i < cols; ++i) {
-    totals[i % b.cols] = Op::join(totals[i % b.cols], totals[i]);
+  if (cols == V::width) {
+    join_blocks<V, Op, true>(b.x, rows, cols, end, totals);
+  } else {
+    join_blocks<V, Op, false>(b.x, rows, cols, end, totals);
   }
-  for (std::size_t i = rows * cols; i < b.rows * b.cols; ++i) {
-    totals[i % b.cols] = Op::join(totals[i % b.cols], static_cast<double>(b.x[i]));
+  // Half to half, so that few of them wait for each other.
+  for (std::size_t left = together; left > 1;) {
+    const std::size_t half = (left + 1) / 2;
+    for (std::size_t i = 0; i < (left - half) * b.cols; ++i) {
+      totals[i] = Op::join(totals[i], totals[half * b.cols + i]);
+    }
+    left = half;
+  }
+  for (const float* rest = b.x + rows * cols; rest != end; rest += b.cols) {
+    for (std::size_t i = 0; i < b.cols; ++i) {
+      totals[i] = Op::join(totals[i], static_cast<double>(rest[i]));
+    }
   }
   for (std::size_t i = 0; i < b.cols; ++i) b.out[i] = static_cast<float>(totals[i] * scale);
 }
@@ -74,7 +88,11 @@ CN_INLINE void reduce_columns(const ReduceBlock& b, double scale) {
   const float* end = b.x + (b.rows - 1) * b.stride + b.cols;
   for (std::size_t col = 0; col < b.cols; col += V::width) {
     double totals[V::width] = {};
-    join_blocks<V, Op>(b.x + col, b.rows, b.stride, end, totals);
+    if (b.cols - col >= V::width) {
+      join_blocks<V, Op, true>(b.x + col, b.rows, b.stride, end, totals);
+    } else {
+      join_blocks<V, Op, false>(b.x + col, b.rows, b.stride, end, totals);
+    }
     for (std::size_t i = 0; i < V::width && col + i < b.cols; ++i) {
       b.out[col + i] = static_cast<float>(totals[i] * scale);
     }

@@ -103,9 +103,12 @@ CN_INLINE void softmax_row(const SoftmaxBlock& b) {
     if (!b.logarithm) store_until(e, b.y + whole, b.y + b.axis);
   }
   const V last = V::broadcast(static_cast<float>(b.logarithm ? __builtin_log(sum) : 1.0 / sum));
-  for (std::size_t i = 0; i < b.axis; i += V::width) {
-    const V x = load_until<V>((b.logarithm ? b.x : b.y) + i, b.logarithm ? end : b.y + b.axis);
-    store_until(b.logarithm ? (x - shift) - last : x * last, b.y + i, b.y + b.axis);
+  const float* from = b.logarithm ? b.x : b.y;
+  const auto finish = [&](V x) CN_LAMBDA { return b.logarithm ? (x - shift) - last : x * last; };
+  for (std::size_t i = 0; i < whole; i += V::width) finish(V::load(from + i)).store(b.y + i);
+  if (whole != b.axis) {
+    const V x = load_until<V>(from + whole, from + b.axis);
+    store_until(finish(x), b.y + whole, b.y + b.axis);
   }
 }
 
