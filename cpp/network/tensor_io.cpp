@@ -92,8 +92,10 @@ void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff
   const std::size_t rank = port.order.size();
   // The first axis inside, where it is the last one outside and not the only one.
   const bool inner = rank > 1 && port.order[0] + 1 == rank;
-  const std::size_t channels = inner ? port.shape[port.order[0]] : 1, rest = port.rows / channels;
-  const Rows all{channels, port.cols, rest * port.cols, inner ? strides[port.order[0]] : 0,
+  // All channels of a row one after another: who computes a part of the map has brought it.
+  const std::size_t channels = inner || rank > 2 ? port.shape[port.order[0]] : 1;
+  const std::size_t at_once = inner ? kRowsAtOnce : 1, rest = port.rows / channels;
+  const Rows all{1, port.cols, rest * port.cols, inner ? strides[port.order[0]] : 0,
                  rank == 0 ? 1 : strides[port.order[rank - 1]]};
   // An element takes a nanosecond or two, as much as this many multiply-adds.
   constexpr double kElement = 10.0;
@@ -103,8 +105,8 @@ void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff
     // What a layer makes of neighbouring rows may share cache lines, so these follow each other.
     for (std::size_t from = begin; from < end; from += kNeighbours) {
       Rows rows = all;
-      for (std::size_t channel = 0; channel < channels; channel += kRowsAtOnce) {
-        rows.count = std::min(kRowsAtOnce, channels - channel);
+      for (std::size_t channel = 0; channel < channels; channel += at_once) {
+        rows.count = std::min(at_once, channels - channel);
         for (std::size_t row = from; row < std::min(end, from + kNeighbours); ++row) {
           const std::size_t first = channel * rest + row;
           body(part, row_offset(port, strides, first), first, rows);
@@ -113,6 +115,16 @@ void for_rows(const Exec& exec, const Port& port, const std::vector<std::ptrdiff
     }
   };
   parallel_for(threads_for(exec, operations), rest, run);
+}
+
+constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+
+bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % sizeof(float) == 0; }
+
+// True for one row that can be read where it is.
+bool is_row(const TensorView& from, const Rows& rows, const std::byte* there) {
+  return from.dtype == DType::float32 && rows.count == 1 && rows.stride == kFloat &&
+         is_aligned(there);
 }
 
 // Copies rows of the caller's tensor; false when a number in them is not finite.
@@ -144,12 +156,11 @@ bool import_tensor(const Exec& exec, const Port& port, const TensorView& from, f
 }
 
 bool lies_as_inside(const Port& port, const TensorView& from) {
-  constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
   if (from.dtype != DType::float32 || !port.same_order()) return false;
   for (std::size_t axis = 0; axis < port.shape.size(); ++axis) {
     if (port.shape[axis] != 1 && from.strides[axis] != port.dense[axis] * kFloat) return false;
   }
-  return reinterpret_cast<std::uintptr_t>(from.data) % sizeof(float) == 0;
+  return is_aligned(from.data);
 }
 
 bool is_finite(const Exec& exec, const Port& port, const TensorView& from) {
@@ -170,6 +181,15 @@ bool import_rows(const Exec& exec, const Port& port, const TensorView& from, con
   std::atomic<bool> finite{true};
   for_rows(exec, port, from.strides,
            [&](std::size_t part, std::ptrdiff_t offset, std::size_t first, const Rows& rows) {
+             const auto* there = static_cast<const std::byte*>(from.data) + offset;
+             if (is_row(from, rows, there)) {
+               const auto* row = reinterpret_cast<const float*>(there);
+               if (!exec.kernels->all_finite(row, rows.cols)) {
+                 finite.store(false, std::memory_order_relaxed);
+               }
+               to.put_row(first, row);
+               return;
+             }
              float* scratch = exec.scratch_of(part);
              Rows near = rows;
              near.step = port.cols;
