@@ -77,8 +77,10 @@ struct WinogradBlock {
   // too: [filter][2x2 pixels of the tile][pooled_plane].
   float* pooled;
   std::size_t pooled_plane;
-  const float* scale;  // [16 pixels][norm_step] at the first place, or with norm_step 0 [filter];
-  const float* shift;  // null: y = h
+  enum class Norm { none, filter, row, col } norm;
+  // [filter], or of the four rows or columns of a tile [4][norm_step] at the first place.
+  const float* scale;
+  const float* shift;
   std::size_t norm_step;
   float* v;               // scratch, 36 * channels * tiles_per_block floats
   bool v_has_x, v_has_h;  // it holds the transform of these already

@@ -147,13 +147,13 @@ void WinogradCell::make_norm() {
     std::copy_n(norm.shift.data(), o_.filters, norm_.data() + o_.filters);
     return;
   }
-  norm_ = Buffer(checked_mul(2 * pixels(), places_));
+  norm_ = Buffer(checked_mul(2 * tile_, places_));
   for (std::size_t y = 0; y < rows_.output; ++y) {
     for (std::size_t x = 0; x < cols_.output; ++x) {
-      const std::size_t pixel = y % tile_ * tile_ + x % tile_, index = norm.axis == 1 ? y : x;
-      float* to = norm_.data() + pixel * places_ + y / tile_ * pitch_ + x / tile_;
+      const std::size_t index = norm.axis == 1 ? y : x;
+      float* to = norm_.data() + index % tile_ * places_ + y / tile_ * pitch_ + x / tile_;
       to[0] = norm.scale[index];
-      to[pixels() * places_] = norm.shift[index];
+      to[tile_ * places_] = norm.shift[index];
     }
   }
 }
@@ -268,9 +268,11 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
       block.pooled_plane = places_;
     }
     if (norm_.size() != 0) {
-      const bool by_place = o_.norm->axis != 0;
-      block.norm_step = by_place ? places_ : 0;
-      block.scale = norm_.data() + (by_place ? place : filter);
+      using Norm = WinogradBlock::Norm;
+      const std::size_t axis = o_.norm->axis;
+      block.norm = axis == 0 ? Norm::filter : (axis == 1 ? Norm::row : Norm::col);
+      block.norm_step = places_;
+      block.scale = norm_.data() + (axis == 0 ? filter : place);
       block.shift = block.scale + norm_.size() / 2;
     }
     block.v = exec.scratch_of(part);

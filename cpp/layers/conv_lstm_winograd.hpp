@@ -70,7 +70,7 @@ class WinogradCell : public ConvLstmCell {
   // Of rows of tiles without places between them: [left, right][places], zero at the ends of a row.
   std::vector<std::uint32_t> edges_;
   bool pools_;               // 2x2 pixels of a tile at a time, as they are computed
-  Buffer norm_;              // scale, then shift: [16 pixels][places] each, or [filter]
+  Buffer norm_;              // scale, then shift: of each filter, or row or column of a tile
   std::vector<char> whole_;  // of each block: 1 where the mask keeps all of it
 };
 

@@ -68,26 +68,50 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
   }
 }
 
-// Largest of 2x2 pixels of the normalized h of one filter, which has just been written.
-template <class V, std::size_t P>
-CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter) {
+// Largest of 2x2 pixels of the normalized h of one filter, which has just been written. `index`
+// says which norm a pixel of the tile has.
+template <class V, std::size_t P, bool Normed, class Which>
+CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter, Which index) {
   const float* h = b.h_out + filter * 16 * b.plane;
   float* to = b.pooled + filter * 4 * b.pooled_plane;
-  const bool by_place = b.norm_step != 0;
+  const bool by_filter = b.norm == WinogradBlock::Norm::filter;
+  const std::size_t first = by_filter ? filter : 0;
+#pragma GCC unroll 1
   for (std::size_t place = 0; place < P * V::width; place += V::width) {
-    for (std::size_t half = 0; half < 4; ++half) {
-      const std::size_t corner = half / 2 * 8 + half % 2 * 2;  // pixel of the tile
-      const auto value = [&](std::size_t pixel) CN_LAMBDA {
-        const V x = V::load(h + pixel * b.plane + place);
-        if (b.scale == nullptr) return x;
-        const std::size_t at = pixel * b.norm_step + place;
-        return by_place ? V::fma(V::load(b.scale + at), x, V::load(b.shift + at))
-                        : V::fma(V::broadcast(b.scale[filter]), x, V::broadcast(b.shift[filter]));
-      };
-      const V upper = keep_max(value(corner), value(corner + 1));
-      const V lower = keep_max(value(corner + 4), value(corner + 5));
-      keep_max(upper, lower).store(to + half * b.pooled_plane + place);
+    V scale[4], shift[4];
+    if constexpr (Normed) {
+      unroll<4>([&](auto k) CN_LAMBDA {
+        const std::size_t at = first + k * b.norm_step + place;
+        scale[k] = by_filter ? V::broadcast(b.scale[first]) : V::load(b.scale + at);
+        shift[k] = by_filter ? V::broadcast(b.shift[first]) : V::load(b.shift + at);
+      });
     }
+    unroll<4>([&](auto half) CN_LAMBDA {
+      constexpr std::size_t kCorner = half / 2 * 8 + half % 2 * 2;  // pixel of the tile
+      const auto value = [&](auto pixel) CN_LAMBDA {
+        const V x = V::load(h + pixel * b.plane + place);
+        if constexpr (!Normed) return x;
+        return V::fma(scale[index(pixel)], x, shift[index(pixel)]);
+      };
+      const V upper = keep_max(value(cn::Index<kCorner>{}), value(cn::Index<kCorner + 1>{}));
+      const V lower = keep_max(value(cn::Index<kCorner + 4>{}), value(cn::Index<kCorner + 5>{}));
+      keep_max(upper, lower).store(to + half * b.pooled_plane + place);
+    });
+  }
+}
+
+template <class V, std::size_t P>
+CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter) {
+  const auto row = [](auto pixel) CN_LAMBDA { return Index<pixel / 4>{}; };
+  const auto col = [](auto pixel) CN_LAMBDA { return Index<pixel % 4>{}; };
+  switch (b.norm) {
+    case WinogradBlock::Norm::none:
+      return winograd_pool<V, P, false>(b, filter, row);
+    case WinogradBlock::Norm::row:
+      return winograd_pool<V, P, true>(b, filter, row);
+    case WinogradBlock::Norm::filter:
+    case WinogradBlock::Norm::col:
+      return winograd_pool<V, P, true>(b, filter, col);
   }
 }
 
