@@ -65,6 +65,35 @@ def test_nothing_is_read_beyond_the_frames(name: str, isa: str, at_end: bool) ->
         fenced.open()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@pytest.mark.parametrize("isa", cn.available_isas())
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_written_beyond_the_outputs(
+    name: str, isa: str, at_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES[name]
+    model = cn.Model(case.net, threads=2, isa=isa, algorithm=case.algorithm)
+    frame = case.net.inputs[0].shape
+    x = np.random.default_rng(3).standard_normal((FRAMES, *frame)).astype(np.float32)
+    expected = model.predict(x)
+    fences: list[Fenced] = []
+
+    def fenced(shape: tuple[int, ...], dtype: type) -> Array:
+        fences.append(Fenced(np.zeros(shape, dtype), at_end=at_end))
+        return fences[-1].array
+
+    stream = model.stream()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(np, "empty", fenced)
+            found = stream.predict(x)
+        assert len(fences) == len(found)
+        assert same(found, expected)
+    finally:
+        for fence in fences:
+            fence.open()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_frames_of_any_layout(name: str) -> None:
     case = CASES[name]
@@ -100,6 +129,45 @@ def test_every_number_is_looked_at(layer: str, isa: str) -> None:
         with pytest.raises(cn.InputError, match="frame 0: expected finite numbers"):
             stream.push(x)
     stream.push(np.full(frame, 3e38, np.float32))
+
+
+def test_a_refused_frame_amid_a_run() -> None:
+    """Frames before it that waited for a batch are done: what follows has room for its own alone."""
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.standard_normal((600, 512)).astype(np.float32), np.zeros(512, np.float32)
+    node = Node("dense", spec.Dense(kernel, bias), ("x",), ("y",))
+    net = NetworkSpec("dense", (Input("x", (600,)),), (node,), (Output("y", "y"),))
+    stream = cn.Model(net, threads=1).stream()
+    x = rng.standard_normal((5, 600)).astype(np.float32)
+    broken = x.copy()
+    broken[3, 7] = np.nan
+    with pytest.raises(cn.InputError, match="frame 3: expected finite numbers"):
+        stream.predict(broken)
+    assert stream.frames == 3
+    assert not any(array.size > 1 for array in stream.state_dict().values())  # nothing waits
+    pushed = stream.push(x[3])
+    assert pushed is not None
+    stream.push(x[4])
+    assert stream.flush() is None
+    assert np.array_equal(pushed["y"], cn.Model(net, threads=1).predict(x)["y"][3])
+
+
+def test_a_cell_on_a_number() -> None:
+    """Its input shows a value without axes."""
+    layer = conv_lstm(
+        np.random.default_rng(0), 1, 2, (1, 1), data_format="channels_first", return_sequences=True
+    )
+    nodes = (
+        Node("map", spec.Reshape((1, 1, 1)), ("x",), ("a",)),
+        Node("cell", layer, ("a",), ("y",)),
+    )
+    net = NetworkSpec("number", (Input("x", ()),), nodes, (Output("y", "y"),))
+    x = np.array([0.5, -1, 2], np.float32)
+    same_map = replace(
+        net, inputs=(Input("a", (1, 1, 1)),), nodes=(replace(nodes[1], inputs=("a",)),)
+    )
+    expected = cn.Model(same_map, threads=1).predict(x.reshape(3, 1, 1, 1))
+    assert same(cn.Model(net, threads=1).predict(x), expected)
 
 
 def two_cells(shape: tuple[int, int, int], padding: str, size: int) -> NetworkSpec:

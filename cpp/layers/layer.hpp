@@ -48,11 +48,10 @@ struct Reader {
 // What a layer remembers from frame to frame, in one stream.
 struct State {
   Buffer data;
-  std::int64_t frames = 0;  // processed since the state was zero or imported
-  bool zero = false;        // the state is zero, whatever `data` holds
-  std::vector<char> written =
-      {};              // of the newest frame: 1 for each row that has left for the output
-  Reader reader = {};  // of the layer's frames, in place of `out`
+  std::int64_t frames = 0;         // processed since the state was zero or imported
+  bool zero = false;               // the state is zero, whatever `data` holds
+  std::vector<char> written = {};  // of the newest frame: 1 for each row that has left the layer
+  Reader reader = {};              // of the layer's frames, in place of `out`
 };
 
 // A part of the state that users may read and set, such as h and c.

@@ -204,7 +204,8 @@ void Network::find_takers() {
     if (!root.sequence || root.loop != steps_[i].loop || loops_[index(root.loop)].batch != 1) {
       continue;
     }
-    const bool same_rows = shows_all(id) && value(id).shape.back() == root.shape.back();
+    const bool same_rows =
+        shows_all(id) && !root.shape.empty() && value(id).shape.back() == root.shape.back();
     if (same_rows && given[value(id).root] != 0 && only_read_by(value(id).root, i, Value::kNone)) {
       root.taker = i;
     }

@@ -159,14 +159,20 @@ void Stream::push(const std::vector<TensorView>& frame, Targets& to, bool more) 
     const Port& port = network_->inputs()[i];
     if (!network_->value(port.value).sequence) continue;
     if (!import_input(i, frame.at(next++))) {
+      // Frames before this one may wait for a batch: the caller has made room for what they give.
+      run_loops(false, to);
       throw InputError("input '" + port.name + "', frame " + std::to_string(frames_) +
                        ": expected finite numbers, found NaN or infinity");
     }
   }
   tick(0, 1, to);
   ++frames_;
+  run_loops(more, to);
+}
+
+void Stream::run_loops(bool wait_for_batch, Targets& to) {
   for (std::size_t loop = 1; loop < progress_.size(); ++loop) {
-    run_ready(static_cast<int>(loop), more, to);
+    run_ready(static_cast<int>(loop), wait_for_batch, to);
   }
 }
 

@@ -86,6 +86,7 @@ class Stream {
   void take(const Feed& feed, std::int64_t tick, float* to) const;
   void tick(int loop, std::size_t ticks, Targets& to);
   void run_ready(int loop, bool wait_for_batch, Targets& to);
+  void run_loops(bool wait_for_batch, Targets& to);  // all but the first
   void end(int loop, Targets& to);
 
   std::shared_ptr<const Network> network_;

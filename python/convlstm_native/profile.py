@@ -23,7 +23,8 @@ class ProfileRecord:
     is done once a sample; a layer with many weights may do several frames at once, of which it is the
     first. ``start_us`` and ``duration_us`` are microseconds, the start since the profile began. ``gflop``
     is direct work, a multiply-add counted as two, whatever the kernel saves. ``bytes`` are weights (as the
-    file holds them), state, input and output, each counted once: the least that had to move.
+    file holds them), state, input and output, each counted once: the least that had to move. An output
+    whose frames are made where they go moves none.
     ``barriers``: how often it ran on several threads and waited for all of them.
     """
 

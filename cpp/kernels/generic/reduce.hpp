@@ -21,8 +21,8 @@ CN_INLINE V load_until(const float* p, const float* end) {
   return V::load(lanes);
 }
 
-// A vector of columns, `rows` of them joined. Unless the rows are `Whole` vectors, lanes behind
-// `end` hold anything.
+// A vector of columns, `rows` of them joined. Unless the rows are `Whole` vectors, lanes behind the
+// columns hold anything.
 template <class V, class Op, bool Whole>
 CN_INLINE V join_rows(const float* x, std::size_t rows, std::size_t stride, const float* end) {
   const auto load = [&](const float* p)
