@@ -16,6 +16,7 @@ from strategies import conv_lstm
 from test_bits import CASES, same
 
 FRAMES = 3
+NO_ACCESS = 0  # PROT_NONE, which mmap does not name
 
 
 class Fenced:
@@ -32,7 +33,7 @@ class Fenced:
         self.array: Array = np.frombuffer(self._map, np.float32, values.size, first)
         self.array = self.array.reshape(values.shape)
         self.array[...] = values
-        self._protect(mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0)
+        self._protect(NO_ACCESS)
 
     def _protect(self, access: int) -> None:
         for fence in self._fences:
