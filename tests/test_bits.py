@@ -124,16 +124,19 @@ CASES = {
 }
 
 
-def alone(kernel: str, layer: spec.Layer, frame: tuple[int, ...]) -> Case:
+def alone(kernel: str, layer: spec.Layer, frame: tuple[int, ...], algorithm: str = "auto") -> Case:
     """A layer without a state."""
     node = Node("layer", layer, ("x",), ("y",))
-    return Case(NetworkSpec("alone", (Input("x", frame),), (node,), (Output("y", "y"),)), kernel)
+    net = NetworkSpec("alone", (Input("x", frame),), (node,), (Output("y", "y"),))
+    return Case(net, kernel, algorithm)
 
 
-def convolution(*shape: int, groups: int = 1, stride: int = 1) -> spec.Convolution:
+def convolution(
+    *shape: int, groups: int = 1, stride: int = 1, padding: str = "same"
+) -> spec.Convolution:
     kernel = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     bias, linear = kernel.reshape(len(kernel), -1)[:, 0], spec.Function("linear")
-    sizes = (stride, stride), "same", (1, 1), "channels_first", groups, linear
+    sizes = (stride, stride), padding, (1, 1), "channels_first", groups, linear
     return spec.Convolution(kernel, bias, *sizes)
 
 
@@ -147,7 +150,19 @@ CASES |= {
     "gru of many inputs": recurrent("gru", vector_layer(RNG, "gru", 500, 261), (500,)),
     "dense": alone("dense_block", spec.Dense(matrix(600, 501), matrix(501)), (600,)),
     "dense rows": alone("dense_block", spec.Dense(matrix(60, 51), matrix(51)), (77, 60)),
-    "convolution": alone("direct", convolution(30, 9, 3, 3), (9, 37, 41)),
+    "convolution": alone("direct", convolution(30, 9, 3, 3), (9, 37, 41), "direct"),
+    # By whole rows, by columns of a wide map, by filters of a small one.
+    "convolution 3x3": alone("winograd 4x4", convolution(30, 9, 3, 3), (9, 37, 41)),
+    "convolution 3x3, wide": alone("winograd 4x4", convolution(30, 40, 3, 3), (40, 5, 303)),
+    "convolution 3x3, many filters": alone(
+        "winograd 4x4", convolution(150, 40, 3, 3), (40, 14, 14)
+    ),
+    "convolution 3x3, valid": alone(
+        "winograd 4x4", convolution(30, 20, 3, 3, padding="valid"), (20, 31, 46)
+    ),
+    "convolution 3x3, groups": alone(
+        "winograd 4x4", convolution(30, 10, 3, 3, groups=2), (20, 30, 44)
+    ),
     "convolution of groups": alone("direct", convolution(36, 3, 3, 2, groups=12), (36, 27, 41)),
     "strided convolution": alone("direct", convolution(30, 9, 5, 5, stride=2), (9, 37, 41)),
     "transposed convolution": alone(

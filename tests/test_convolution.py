@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import convlstm_native as cn
@@ -24,14 +25,24 @@ def alone(layer: spec.Layer, frame: tuple[int, ...]) -> NetworkSpec:
     return NetworkSpec("alone", (spec.Input("x", frame),), (node,), (spec.Output("y", "y"),))
 
 
-def check_layer(layer: spec.Layer, frame: tuple[int, ...], seed: int = 0) -> None:
-    """Every ISA agrees with the reference, and gives the same bits on any number of threads."""
+def check_layer(
+    layer: spec.Layer, frame: tuple[int, ...], seed: int = 0, before: spec.Layer | None = None
+) -> None:
+    """Every ISA agrees with the reference, and gives the same bits on any number of threads.
+
+    Errors count relative to what ``before``, the layer less an activation of slope one at most,
+    gives, where that is larger.
+    """
     net = alone(layer, frame)
     x = np.random.default_rng(seed).standard_normal((2, *frame)).astype(np.float32)
     expected = reference.run(net, {"x": x[None]})["y"][0]
+    largest = 0.0
+    if before is not None:
+        sums = reference.run(alone(before, frame), {"x": x[None]})["y"]
+        largest = float(np.abs(sums).max())
     for isa in ISAS:
         first, *others = (cn.Model(net, isa=isa, threads=n).predict(x)["y"] for n in (1, 2, 3))
-        check(first, expected, "convolution")
+        check(first, expected, "convolution", largest)
         for other in others:
             np.testing.assert_array_equal(other, first)
 
@@ -80,6 +91,35 @@ def test_convolution(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
 
 
 @st.composite
+def convolutions_3x3(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
+    """Shapes of which many are cheaper by Winograd."""
+    padding = draw(st.sampled_from(("same", "valid")))
+    size = draw(st.integers(4, 50)), draw(st.integers(4, 150))
+    groups = draw(st.sampled_from((1, 1, 2)))
+    channels, filters = groups * draw(st.integers(3, 30)), groups * draw(st.integers(3, 30))
+    form = draw(FORMATS)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layer = spec.Convolution(
+        weight(rng, filters, channels // groups, 3, 3),
+        rng.standard_normal(filters).astype(np.float32),
+        (1, 1),
+        padding,
+        (1, 1),
+        form,
+        groups,
+        function(draw(ACTIVATIONS)),
+    )
+    return layer, with_channels(channels, size, form)
+
+
+@examples(60)
+@given(convolutions_3x3())
+def test_convolution_3x3(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
+    layer, frame = case
+    check_layer(layer, frame, before=replace(layer, activation=function("linear")))
+
+
+@st.composite
 def transposes(draw: st.DrawFn) -> tuple[spec.ConvolutionTranspose, tuple[int, ...]]:
     rank = draw(st.integers(1, 3))
     small = st.integers(1, 4)
@@ -116,6 +156,9 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "long": ((3, 5000), (6, 3, 5), {}),
     "wide rows": ((1, 3, 3000), (2, 1, 3, 3), {"strides": (1, 2)}),
     "many channels": ((200, 9, 11), (70, 200, 3, 3), {}),
+    "3x3, wide": ((40, 9, 400), (30, 40, 3, 3), {}),
+    "3x3, many filters": ((300, 14, 14), (130, 300, 3, 3), {"padding": "valid"}),
+    "3x3, one row of tiles": ((30, 4, 61), (33, 30, 3, 3), {}),
     "many channels, wide": ((300, 2, 250), (9, 300, 2, 2), {}),
     "depthwise": ((70, 30, 33), (140, 1, 3, 3), {"groups": 70, "strides": (2, 2)}),
     "stride 4": ((3, 90, 90), (32, 3, 11, 11), {"strides": (4, 4)}),

@@ -52,8 +52,9 @@ ValueId add_convolution(Network& network, const ConvolutionArguments& a, const F
               {o.filters, o.channels / std::max<std::size_t>(groups, 1), o.kernel[0], o.kernel[1],
                o.kernel[2]});
   expect_size("bias", bias, {o.filters});
-  return add(network, a, o,
-             std::make_unique<Convolution>(o, network.kernels(), kernel.data(), bias.data()));
+  return add(
+      network, a, o,
+      make_convolution(o, network.allow_winograd(), network.kernels(), kernel.data(), bias.data()));
 }
 
 ValueId add_convolution_transpose(Network& network, const ConvolutionArguments& a,

@@ -44,28 +44,56 @@ struct ConvLstmBlock {
   Activation recurrent_activation;
 };
 
-// The same step by Winograd, for kernels with stride and dilation 1: F(4x4, 3x3) or F(2x2, 5x5).
+// Winograd, for kernels with stride and dilation 1: F(4x4, 3x3) or F(2x2, 5x5).
 //
 // Tile-planar layout: a map is cut into tiles of T x T pixels, T = 4 or 2, and pixel (q, p) of all
 // tiles forms a plane of its own, so that neighbouring floats belong to neighbouring tiles. Tile t
 // of tile row R is place n = R * pitch + t. With a pitch of the tiles of a row, `left` and `right`
-// mask the taps beyond its ends. A 'valid' convolution reads pixels there: its pitch is larger, and
-// the places between two rows, which hold these pixels of x and zeros of h, are the right border of
-// one and the left border of the next. A channel is T * T planes, q * T + p, `plane` floats apart;
-// one row of places before the first and behind the last must be readable.
+// mask the taps beyond its ends. Where pixels there are read, as by a 'valid' convolution, the
+// pitch is larger, and the places between two rows, which hold these pixels of x and zeros of h,
+// are the right border of one and the left border of the next. A channel is T * T planes,
+// q * T + p, `plane` floats apart; one row of places before the first and behind the last must be
+// readable.
 //
 // Pointers are at the first place of the block; a block is tiles_per_block places.
+struct TileGrid {
+  std::size_t plane, pitch;
+  const std::uint32_t* left;   // [places]: zero for the first tile of a row, else all ones; or null
+  const std::uint32_t* right;  // zero for the last one; null where left is
+};
+
+// Channels on their way into the Winograd domain.
+struct WinogradPatches {
+  TileGrid grid;
+  const float* x;  // planes
+  std::size_t channels;
+  float* v;  // [6 columns][v_channels][6 rows][places], at the first of these channels
+  std::size_t v_channels;
+};
+
+// A 3x3 convolution by Winograd of channels that are in that domain, for runs of four filters.
+struct WinogradConvBlock {
+  const float* v;
+  std::size_t channels;
+  const float* weights;  // [run][6 columns][6 rows][channels][4 filters], or rows inside channels
+  bool far_weights;      // those of the layer are more than a near cache holds
+  const float* bias;     // [run][4 filters]
+  std::size_t runs;
+  bool relu;   // max(0, sum) at the end
+  float* out;  // [run][4 filters][16 pixels of a tile], out_plane floats apart
+  std::size_t out_plane;
+};
+
+// The step of ConvLstmBlock by Winograd.
 struct WinogradBlock {
+  TileGrid grid;
   const float* x;
   std::size_t x_channels;
   const float* h;
   std::size_t h_channels;
-  std::size_t plane, pitch;
-  const std::uint32_t* left;   // [places]: zero for the first tile of a row, else all ones; or null
-  const std::uint32_t* right;  // zero for the last one; null where left is
-  // [filter][6 columns][6 rows of products][h, then x channels][4 gates], or rows inside channels.
+  // [filter][6 columns][6 rows][h, then x channels][4 gates], or rows inside channels.
   const float* weights;
-  bool far_weights;           // those of the layer are more than a near cache holds
+  bool far_weights;           // as of WinogradConvBlock
   const float* bias;          // [filter][4 gates]
   const std::uint32_t* mask;  // [T * T pixels][mask_stride], all ones or zero; null: all ones
   std::size_t mask_stride;
@@ -214,6 +242,8 @@ struct KernelTable {
   // Null where multiply-adds are not fused: their rounding would exceed 3e-6 over 1000 steps.
   void (*conv_lstm_winograd_4x4_block)(const WinogradBlock& block);  // kernels 3x3
   void (*conv_lstm_winograd_2x2_block)(const WinogradBlock& block);  // kernels 5x5
+  void (*winograd_4x4_patches)(const WinogradPatches& patches);      // of one block
+  void (*winograd_4x4_conv_block)(const WinogradConvBlock& block);
 
   // Units of a RecurrentBlock: of those with three or four gates, and of those with one.
   std::size_t units_per_block, units_per_block_of_one_gate;

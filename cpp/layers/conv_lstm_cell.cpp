@@ -1,11 +1,8 @@
 #include "layers/conv_lstm_cell.hpp"
 
-#include <algorithm>
-#include <iomanip>
-#include <sstream>
-
 #include "layers/conv_lstm_direct.hpp"
 #include "layers/conv_lstm_winograd.hpp"
+#include "layers/cost.hpp"
 
 namespace cn {
 namespace {
@@ -24,12 +21,6 @@ Cell winograd(const ConvLstm2dOptions& o, const KernelTable& kernels) {
   if (!o.planar() || !WinogradCell::fits(o, kernels)) return Cell::does_not_fit;
   const bool cheaper = WinogradCell::cost(o, kernels) < DirectCell::cost(o);
   return cheaper ? Cell::cheaper : Cell::dearer;
-}
-
-std::string millions(double operations) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(operations < 10e6 ? 3 : 1) << operations / 1e6;
-  return text.str();
 }
 
 }  // namespace
@@ -64,13 +55,6 @@ void RowProgress::finished(std::size_t task) {
   sink_.rows(part_, begin, end);
 }
 
-FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads) {
-  const std::size_t wanted = 4 * static_cast<std::size_t>(threads);
-  const std::size_t split = std::min((wanted + chunks - 1) / chunks, (filters - 1) / least + 1);
-  const std::size_t step = round_up((filters + split - 1) / split, least);
-  return {step, (filters + step - 1) / step};
-}
-
 std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
                                         const KernelTable& kernels,
                                         const ConvLstmWeights& weights) {
@@ -81,11 +65,9 @@ std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
 }
 
 std::string explain_cell(const ConvLstm2dOptions& o, const KernelTable& kernels) {
-  const std::string direct = millions(DirectCell::cost(o)) + " Mops a frame";
+  const std::string direct = millions(DirectCell::cost(o));
   const std::string name = WinogradCell::name_for(o);
-  const auto winograd_cost = [&] {
-    return millions(WinogradCell::cost(o, kernels)) + " Mops a frame";
-  };
+  const auto winograd_cost = [&] { return millions(WinogradCell::cost(o, kernels)); };
   switch (winograd(o, kernels)) {
     case Cell::not_wanted:
       return "direct: " + direct + ", nothing else was allowed";

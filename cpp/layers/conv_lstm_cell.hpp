@@ -123,12 +123,4 @@ std::unique_ptr<ConvLstmCell> make_cell(const ConvLstm2dOptions& options,
 // Why make_cell takes the one it takes, with the costs it compares.
 std::string explain_cell(const ConvLstm2dOptions& options, const KernelTable& kernels);
 
-// Splits the work of a step: `chunks` of the map, and runs of filters that read the same h. Small
-// maps have few chunks, so that the filters are split too, down to `least` at a time.
-struct FilterSplit {
-  std::size_t step;  // filters of a task
-  std::size_t runs;  // tasks of a group
-};
-FilterSplit split_filters(std::size_t filters, std::size_t chunks, std::size_t least, int threads);
-
 }  // namespace cn

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/parallel.hpp"
+#include "layers/cost.hpp"
 
 namespace cn {
 namespace {

@@ -4,50 +4,12 @@
 #include <array>
 
 #include "base/parallel.hpp"
+#include "layers/winograd_weights.hpp"
 
 namespace cn {
 namespace {
 
 constexpr std::size_t kGates = 4;
-constexpr std::size_t kPoints = 6;  // products along one axis of a tile
-constexpr std::size_t kProducts = kPoints * kPoints;
-// Half of a usual L2, in floats; V and the state want the rest.
-constexpr std::size_t kNearWeights = std::size_t{1} << 17;
-
-// G of the transform U = G g G^T for the points 0, +-1/sqrt(2), +-sqrt(2), infinity: row p is
-// (1, p, p^2, ...) over the product of its distances to the other finite points, the last row the
-// last tap. The same points as in kernels/generic/winograd.hpp.
-constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
-constexpr double kPoint[kPoints - 1] = {0.0, kA, -kA, kB, -kB};
-constexpr double kDistances[kPoints - 1] = {1.0, -1.5, -1.5, 6.0, 6.0};
-
-double g(std::size_t row, std::size_t tap, std::size_t taps) {
-  if (row == kPoints - 1) return tap == taps - 1 ? 1.0 : 0.0;
-  double power = 1.0;
-  for (std::size_t i = 0; i < tap; ++i) power *= kPoint[row];
-  return power / kDistances[row];
-}
-
-// All products of one kernel of taps x taps: to[column * column_step + row * row_step].
-void transform_kernel(const float* kernel, std::size_t taps, float* to, std::size_t column_step,
-                      std::size_t row_step) {
-  for (std::size_t col = 0; col < kPoints; ++col) {
-    for (std::size_t row = 0; row < kPoints; ++row) {
-      double sum = 0.0;
-      for (std::size_t y = 0; y < taps; ++y) {
-        for (std::size_t x = 0; x < taps; ++x) {
-          sum += g(row, y, taps) * g(col, x, taps) * static_cast<double>(kernel[y * taps + x]);
-        }
-      }
-      to[col * column_step + row * row_step] = static_cast<float>(sum);
-    }
-  }
-}
-
-// Outputs of a tile along one axis, for kernels of `taps`.
-std::size_t tile_of(std::size_t taps) { return kPoints + 1 - taps; }
-
-std::size_t tiles(std::size_t length, std::size_t tile) { return (length + tile - 1) / tile; }
 
 // A 'valid' convolution reads pixels beyond the ends of a row of tiles, one place on either side;
 // two rows share it where they need one pixel each of its tile.
@@ -163,9 +125,7 @@ void WinogradCell::transform_weights(const ConvLstmWeights& w) {
   const std::size_t taps = o_.kernel_size.rows;
   weights_ = Buffer(checked_mul(checked_mul(o_.filters, kProducts * channels), kGates));
   bias_ = Buffer(o_.filters * kGates);
-  const bool rows_inside = kernels_->winograd_rows_inside;
-  const std::size_t row_step = rows_inside ? kGates : channels * kGates;
-  const std::size_t channel_step = rows_inside ? kPoints * kGates : kGates;
+  const WinogradWeights order(*kernels_, channels);
   for (std::size_t filter = 0; filter < o_.filters; ++filter) {
     for (std::size_t gate = 0; gate < kGates; ++gate) {
       const std::size_t out = gate * o_.filters + filter;
@@ -173,10 +133,7 @@ void WinogradCell::transform_weights(const ConvLstmWeights& w) {
       for (std::size_t c = 0; c < channels; ++c) {
         const float* kernel = c < of_h ? w.recurrent_kernel + (out * of_h + c) * taps * taps
                                        : w.kernel + (out * of_x + c - of_h) * taps * taps;
-        transform_kernel(
-            kernel, taps,
-            weights_.data() + filter * kProducts * channels * kGates + c * channel_step + gate,
-            kPoints * channels * kGates, row_step);
+        order.transform(kernel, taps, filter, c, gate, weights_.data());
       }
     }
   }
@@ -249,11 +206,10 @@ void WinogradCell::run_tasks(const Exec& exec, std::size_t part, Tasks& tasks,
     block.h = data + h_start(true, state) + group * filters * channel_floats() + front_ + place;
     block.h_channels = filters;
     block.zero_state = state.zero;
-    block.plane = plane_;
-    block.pitch = pitch_;
+    block.grid = {plane_, pitch_, nullptr, nullptr};
     if (o_.same) {
-      block.left = edges_.data() + place;
-      block.right = block.left + places_;
+      block.grid.left = edges_.data() + place;
+      block.grid.right = block.grid.left + places_;
     }
     block.weights = weights_.data() + filter * kProducts * channels * kGates;
     block.far_weights = weights_.size() > kNearWeights;

@@ -4,6 +4,7 @@
 
 #include "base/parallel.hpp"
 #include "layers/conv_lstm_cell.hpp"
+#include "layers/cost.hpp"
 
 namespace cn {
 

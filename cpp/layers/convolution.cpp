@@ -1,8 +1,11 @@
 #include "layers/convolution.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
+#include "layers/cost.hpp"
+#include "layers/winograd_convolution.hpp"
 
 namespace cn {
 namespace {
@@ -78,8 +81,23 @@ std::vector<Remainder> remainders(const ConvolutionOptions& o, std::size_t axis)
 }  // namespace
 
 Convolution::Convolution(const ConvolutionOptions& options, const KernelTable& kernels,
-                         const float* kernel, const float* bias)
-    : planes_(planes_of(options), kernels, kernel, bias) {}
+                         const float* kernel, const float* bias, std::string choice)
+    : planes_(planes_of(options), kernels, kernel, bias), choice_(std::move(choice)) {}
+
+double Convolution::cost(const ConvolutionOptions& o) {
+  double places = 1.0, taps = 1.0, pixels = 1.0;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    places *= static_cast<double>(o.output[axis]);
+    taps *= static_cast<double>(o.kernel[axis]);
+    pixels *= static_cast<double>(o.input[axis]);
+  }
+  const auto channels = static_cast<double>(o.channels), filters = static_cast<double>(o.filters);
+  // Products at four fifths of the peak; a pixel on the way in, an output on the way out.
+  constexpr double kProduct = 1.25, kInput = 10.0, kOutput = 20.0;
+  const double products = kProduct * places * taps * channels * filters;
+  return products / static_cast<double>(o.groups) + kInput * pixels * channels +
+         kOutput * places * filters;
+}
 
 void Convolution::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   planes_.run(exec, in[0], out[0]);
@@ -87,6 +105,24 @@ void Convolution::run(const Exec& exec, const float* const* in, float* const* ou
 
 std::string Convolution::kernel(const Exec& exec) const {
   return std::string("direct ") + exec.kernels->name;
+}
+
+std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& o, bool allow_winograd,
+                                        const KernelTable& kernels, const float* kernel,
+                                        const float* bias) {
+  check(o);
+  std::string choice;
+  if (allow_winograd && WinogradConvolution::fits(o, kernels)) {
+    const double winograd = WinogradConvolution::cost(o, kernels), direct = Convolution::cost(o);
+    const std::string first = "winograd 4x4: " + millions(winograd);
+    const std::string second = "direct: " + millions(direct);
+    if (winograd < direct) {
+      return std::make_unique<WinogradConvolution>(o, kernels, kernel, bias,
+                                                   first + " against " + second);
+    }
+    choice = second + " against " + first;
+  }
+  return std::make_unique<Convolution>(o, kernels, kernel, bias, choice);
 }
 
 ConvolutionTranspose::ConvolutionTranspose(const ConvolutionOptions& o, const KernelTable& kernels,

@@ -1,6 +1,8 @@
 // Convolutions over one to three axes, and their transposes.
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "layers/plane_convolution.hpp"
@@ -27,16 +29,26 @@ class Convolution : public Layer {
  public:
   // `kernel` is (filters, channels / groups, kernel), `bias` (filters).
   Convolution(const ConvolutionOptions& options, const KernelTable& kernels, const float* kernel,
-              const float* bias);
+              const float* bias, std::string choice);
+
+  // Multiply-adds that would take as long.
+  static double cost(const ConvolutionOptions& options);
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
   std::size_t scratch_floats() const override { return planes_.scratch_floats(); }
   std::string kernel(const Exec& exec) const override;
+  std::string choice() const override { return choice_; }
 
  private:
   PlaneConvolution planes_;
+  std::string choice_;
 };
+
+// The convolution that should take less time with these kernels: direct or by Winograd.
+std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& options, bool allow_winograd,
+                                        const KernelTable& kernels, const float* kernel,
+                                        const float* bias);
 
 // out[f, p] = activation(bias[f] + sum over c, i, k with i * strides + k * dilation = p + before
 //                        of kernel[c, f, k] * x[c, i])

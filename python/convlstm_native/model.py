@@ -47,8 +47,9 @@ class Model:
     ``threads``: how many to use; by default what the CPUs, the container's quota and
     ``OMP_NUM_THREADS`` allow. Results have the same bits for any number. ``isa``: name of the
     kernels, one of :func:`available_isas`; by default ``CONVLSTM_NATIVE_ISA`` or the best.
-    ``optimize=False`` skips the load-time rewrites. ``algorithm``: ``"auto"`` computes 3x3 and 5x5
-    convolutions by Winograd where that is faster, ``"direct"`` never does.
+    ``optimize=False`` skips the load-time rewrites. ``algorithm``: ``"auto"`` computes 3x3
+    convolutions and the cells of 3x3 and 5x5 by Winograd where that is faster, ``"direct"`` never
+    does.
 
     Raises :class:`UnsupportedModelError` that lists every reason why the network cannot run, and
     :class:`InputError` for an unknown ``isa`` or ``threads`` below 1.

@@ -55,14 +55,14 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
       act(y);
       gate(3, x);
       rec(x);
-      float* to = h + row * Tile * b.plane + p * V::width;
-      unroll<4>([&](auto n) CN_LAMBDA { (x[n] * y[n]).store(to + n * b.plane); });
+      float* to = h + row * Tile * b.grid.plane + p * V::width;
+      unroll<4>([&](auto n) CN_LAMBDA { (x[n] * y[n]).store(to + n * b.grid.plane); });
     }
   }
   if (b.mask == nullptr) return;
   for (std::size_t pixel = 0; pixel < Tile * Tile; ++pixel) {
     for (std::size_t place = 0; place < kLanes; place += V::width) {
-      float* at = h + pixel * b.plane + place;
+      float* at = h + pixel * b.grid.plane + place;
       V::keep(b.mask + pixel * b.mask_stride + place, V::load(at)).store(at);
     }
   }
@@ -72,7 +72,7 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
 // says which norm a pixel of the tile has.
 template <class V, std::size_t P, bool Normed, class Which>
 CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter, Which index) {
-  const float* h = b.h_out + filter * 16 * b.plane;
+  const float* h = b.h_out + filter * 16 * b.grid.plane;
   float* to = b.pooled + filter * 4 * b.pooled_plane;
   const bool by_filter = b.norm == WinogradBlock::Norm::filter;
   const std::size_t first = by_filter ? filter : 0;
@@ -89,7 +89,7 @@ CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter, Which i
     unroll<4>([&](auto half) CN_LAMBDA {
       constexpr std::size_t kCorner = half / 2 * 8 + half % 2 * 2;  // pixel of the tile
       const auto value = [&](auto pixel) CN_LAMBDA {
-        const V x = V::load(h + pixel * b.plane + place);
+        const V x = V::load(h + pixel * b.grid.plane + place);
         if constexpr (!Normed) return x;
         return V::fma(scale[index(pixel)], x, shift[index(pixel)]);
       };
@@ -115,74 +115,22 @@ CN_INLINE void winograd_pool(const WinogradBlock& b, std::size_t filter) {
   }
 }
 
-// Filters that take turns at each column of V: it comes from L2, or L3 for many channels, once for
-// all of them.
-inline constexpr std::size_t kFiltersAtOnce = 4;
-
-// Sums over the channels of `count` filters, through the vertical output transform:
-// sums[filter] is [column][gate][P vectors][row].
-template <class V, std::size_t P, std::size_t Tile, class Prefetch>
-CN_INLINE void winograd_sums(const WinogradBlock& b, std::size_t first, std::size_t count,
-                             Prefetch& prefetcher,
-                             float (*sums)[Tile * kPoints * kGates * P * V::width]) {
-  constexpr std::size_t kSums = kGates * P * V::width;
-  const std::size_t all = b.x_channels + b.h_channels;
-  const std::size_t channels = b.x_channels + h_channels_of(b);
-  // Behind those of channels that are zero.
-  const float* start =
-      b.weights + (all - channels) * kGates * (kColumnInRegisters<V> ? kPoints : 1);
-  const std::size_t steps = kPoints * count;
-  const auto weights = [&](std::size_t step) CN_LAMBDA {
-    return start + ((first + step % count) * kPoints + step / count) * kPoints * all * kGates;
-  };
-  const auto values = [&](std::size_t step) CN_LAMBDA {
-    return b.v + step / count * kPoints * channels * P * V::width;
-  };
-  const auto column = [&](std::size_t step)
-                          CN_LAMBDA { return sums[step % count] + step / count * kSums * Tile; };
-  if constexpr (kColumnInRegisters<V>) {
-    for (std::size_t step = 0; step < steps; ++step) {
-      prefetcher.run(first + step % count, step / count);
-      if (b.far_weights) {
-        winograd_column_in_registers<V, Tile, true>(weights(step), values(step), channels,
-                                                    column(step));
-      } else {
-        winograd_column_in_registers<V, Tile, false>(weights(step), values(step), channels,
-                                                     column(step));
-      }
-    }
-  } else {
-    // The output transform of a column waits until the products of the next one are under way.
-    alignas(64) float products[2][kPoints * kSums];
-    for (std::size_t step = 0; step < steps; ++step) {
-      prefetcher.run(first + step % count, step / count);
-      if (channels > kChannelChunk) {
-        winograd_column<V, P, true>(weights(step), all * kGates, values(step), channels,
-                                    products[step % 2]);
-      } else {
-        winograd_column<V, P, false>(weights(step), all * kGates, values(step), channels,
-                                     products[step % 2]);
-      }
-      if (step > 0) winograd_vertical<V, P, Tile>(products[(step - 1) % 2], column(step - 1));
-    }
-    winograd_vertical<V, P, Tile>(products[(steps - 1) % 2], column(steps - 1));
-  }
-}
-
 template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
 void winograd_filters(const WinogradBlock& b, Act act, Rec rec) {
   constexpr std::size_t kLanes = P * V::width;
   alignas(64) float sums[kFiltersAtOnce][Tile * kPoints * kGates * kLanes];
   Prefetcher<kLanes, Tile> prefetcher(b);
+  const WinogradFactors factors{b.v, b.x_channels + h_channels_of(b), b.weights,
+                                b.x_channels + b.h_channels, b.far_weights};
   for (std::size_t first = 0; first < b.filters; first += kFiltersAtOnce) {
     const std::size_t left = b.filters - first;
     const std::size_t count = left < kFiltersAtOnce ? left : kFiltersAtOnce;
-    winograd_sums<V, P, Tile>(b, first, count, prefetcher, sums);
+    winograd_sums<V, P, Tile>(factors, first, count, prefetcher, sums);
     for (std::size_t f = 0; f < count; ++f) {
       const std::size_t filter = first + f;
       winograd_cells<V, P, Tile>(b, act, rec, sums[f], b.bias + filter * kGates,
                                  b.c + filter * Tile * Tile * kLanes,
-                                 b.h_out + filter * Tile * Tile * b.plane);
+                                 b.h_out + filter * Tile * Tile * b.grid.plane);
       if constexpr (Tile == 4) {
         if (b.pooled != nullptr) winograd_pool<V, P>(b, filter);
       }

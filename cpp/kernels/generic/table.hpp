@@ -13,6 +13,7 @@
 #include "kernels/generic/recurrent.hpp"
 #include "kernels/generic/reduce.hpp"
 #include "kernels/generic/softmax.hpp"
+#include "kernels/generic/winograd_conv.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -31,6 +32,8 @@ constexpr KernelTable make_table(const char* name) {
   if constexpr (V::fused) {
     table.conv_lstm_winograd_4x4_block = conv_lstm_winograd_block<V, kTiles, 4>;
     table.conv_lstm_winograd_2x2_block = conv_lstm_winograd_block<V, kTiles, 2>;
+    table.winograd_4x4_patches = winograd_patches<V, kTiles, 4>;
+    table.winograd_4x4_conv_block = winograd_conv_block<V, kTiles>;
   }
   table.conv_lstm_block = conv_lstm_block<V, F, P>;
   table.units_per_block = kUnitVectors * V::width;

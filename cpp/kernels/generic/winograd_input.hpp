@@ -27,11 +27,11 @@ struct PatchAxis {
 // result: the taps are loaded again for each, which costs less than keeping a half transformed
 // patch in memory. `Masked`: taps beyond the ends of a row of tiles are zero.
 template <class V, std::size_t P, std::size_t Tile, bool Masked>
-CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, float* to,
+CN_INLINE void winograd_channel(const TileGrid& grid, const float* planes, float* to,
                                 std::size_t column_step) {
   using Axis = PatchAxis<Tile>;
-  const auto pitch = static_cast<std::ptrdiff_t>(b.pitch);
-  const auto plane = static_cast<std::ptrdiff_t>(b.plane);
+  const auto pitch = static_cast<std::ptrdiff_t>(grid.pitch);
+  const auto plane = static_cast<std::ptrdiff_t>(grid.plane);
   for (std::size_t p = 0; p < P; ++p) {
     const float* at = planes + p * V::width;
     const auto load = [&](std::size_t row, std::size_t col) CN_LAMBDA {
@@ -39,7 +39,7 @@ CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, flo
                           Axis::tile(row) * pitch +
                           static_cast<std::ptrdiff_t>(Axis::phase(col)) * plane + Axis::tile(col));
       if (!Masked || Axis::tile(col) == 0) return x;
-      return V::keep((Axis::tile(col) < 0 ? b.left : b.right) + p * V::width, x);
+      return V::keep((Axis::tile(col) < 0 ? grid.left : grid.right) + p * V::width, x);
     };
     const auto store = [&](std::size_t col, const V(&d)[kPoints]) CN_LAMBDA {
       V v[kPoints];
@@ -72,20 +72,27 @@ CN_INLINE void winograd_channel(const WinogradBlock& b, const float* planes, flo
 }
 
 template <class V, std::size_t P, std::size_t Tile>
-inline void winograd_transform_input(const WinogradBlock& b) {
-  constexpr std::size_t kLanes = P * V::width;
-  const std::size_t of_h = h_channels_of(b), channels = b.x_channels + of_h;
-  const std::size_t planes = Tile * Tile * b.plane;
-  const std::size_t begin = b.v_has_h ? of_h : 0, end = b.v_has_x ? of_h : channels;
-  for (std::size_t c = begin; c < end; ++c) {
-    const float* from = c < of_h ? b.h + c * planes : b.x + (c - of_h) * planes;
-    float* to = b.v + c * kPoints * kLanes;
-    if (b.left != nullptr) {
-      winograd_channel<V, P, Tile, true>(b, from, to, channels * kPoints * kLanes);
+inline void winograd_patches(const WinogradPatches& b) {
+  constexpr std::size_t kChannel = kPoints * P * V::width;
+  for (std::size_t c = 0; c < b.channels; ++c) {
+    const float* from = b.x + c * Tile * Tile * b.grid.plane;
+    if (b.grid.left != nullptr) {
+      winograd_channel<V, P, Tile, true>(b.grid, from, b.v + c * kChannel, b.v_channels * kChannel);
     } else {
-      winograd_channel<V, P, Tile, false>(b, from, to, channels * kPoints * kLanes);
+      winograd_channel<V, P, Tile, false>(b.grid, from, b.v + c * kChannel,
+                                          b.v_channels * kChannel);
     }
   }
+}
+
+template <class V, std::size_t P, std::size_t Tile>
+inline void winograd_transform_input(const WinogradBlock& b) {
+  const std::size_t of_h = h_channels_of(b), channels = b.x_channels + of_h;
+  const WinogradPatches h{b.grid, b.h, b.v_has_h ? 0 : of_h, b.v, channels};
+  const WinogradPatches x{b.grid, b.x, b.v_has_x ? 0 : b.x_channels,
+                          b.v + of_h * kPoints * P * V::width, channels};
+  winograd_patches<V, P, Tile>(h);
+  winograd_patches<V, P, Tile>(x);
 }
 
 // Asks for what comes next while the products keep the core busy: planes are too many streams for
@@ -106,7 +113,7 @@ class Prefetcher {
       const std::size_t first = (col - kPoints / 2) * kShare;
       const std::size_t end = first + kShare < kPixels ? first + kShare : kPixels;
       for (std::size_t pixel = first; pixel < end; ++pixel) {
-        lines(b_.h_out + (filter * kPixels + pixel) * b_.plane);
+        lines(b_.h_out + (filter * kPixels + pixel) * b_.grid.plane);
       }
       const float* c = b_.c + filter * kPixels * Lanes;
       for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine) {
@@ -116,10 +123,10 @@ class Prefetcher {
     // Planes of the next block, in the lowest row of tiles that it reads.
     const std::size_t end = next_ + share_ < planes_ ? next_ + share_ : planes_;
     for (; next_ < end; ++next_) {
-      const float* plane =
-          next_ < h_planes_ ? b_.h + next_ * b_.plane : b_.x + (next_ - h_planes_) * b_.plane;
+      const float* plane = next_ < h_planes_ ? b_.h + next_ * b_.grid.plane
+                                             : b_.x + (next_ - h_planes_) * b_.grid.plane;
       const bool below = next_ % kPixels / Tile < PatchAxis<Tile>::kBefore;
-      lines(plane + (below ? b_.pitch : 0) + Lanes);
+      lines(plane + (below ? b_.grid.pitch : 0) + Lanes);
     }
   }
 

@@ -177,4 +177,65 @@ CN_NOINLINE void winograd_column_in_registers(const float* u, const float* v, st
   }
 }
 
+// What is multiplied: weights of all channels, V of those that are not zero, which are the last.
+struct WinogradFactors {
+  const float* v;
+  std::size_t channels;
+  const float* weights;
+  std::size_t weights_channels;
+  bool far_weights;
+};
+
+// Filters that take turns at each column of V: it comes from L2, or L3 for many channels, once for
+// all of them.
+inline constexpr std::size_t kFiltersAtOnce = 4;
+
+// Sums over the channels of `count` filters, through the vertical output transform:
+// sums[filter] is [column][gate][P vectors][row].
+template <class V, std::size_t P, std::size_t Tile, class Prefetch>
+CN_INLINE void winograd_sums(const WinogradFactors& b, std::size_t first, std::size_t count,
+                             Prefetch& prefetcher,
+                             float (*sums)[Tile * kPoints * kGates * P * V::width]) {
+  constexpr std::size_t kSums = kGates * P * V::width;
+  const std::size_t all = b.weights_channels, channels = b.channels;
+  const float* start =
+      b.weights + (all - channels) * kGates * (kColumnInRegisters<V> ? kPoints : 1);
+  const std::size_t steps = kPoints * count;
+  const auto weights = [&](std::size_t step) CN_LAMBDA {
+    return start + ((first + step % count) * kPoints + step / count) * kPoints * all * kGates;
+  };
+  const auto values = [&](std::size_t step) CN_LAMBDA {
+    return b.v + step / count * kPoints * channels * P * V::width;
+  };
+  const auto column = [&](std::size_t step)
+                          CN_LAMBDA { return sums[step % count] + step / count * kSums * Tile; };
+  if constexpr (kColumnInRegisters<V>) {
+    for (std::size_t step = 0; step < steps; ++step) {
+      prefetcher.run(first + step % count, step / count);
+      if (b.far_weights) {
+        winograd_column_in_registers<V, Tile, true>(weights(step), values(step), channels,
+                                                    column(step));
+      } else {
+        winograd_column_in_registers<V, Tile, false>(weights(step), values(step), channels,
+                                                     column(step));
+      }
+    }
+  } else {
+    // The output transform of a column waits until the products of the next one are under way.
+    alignas(64) float products[2][kPoints * kSums];
+    for (std::size_t step = 0; step < steps; ++step) {
+      prefetcher.run(first + step % count, step / count);
+      if (channels > kChannelChunk) {
+        winograd_column<V, P, true>(weights(step), all * kGates, values(step), channels,
+                                    products[step % 2]);
+      } else {
+        winograd_column<V, P, false>(weights(step), all * kGates, values(step), channels,
+                                     products[step % 2]);
+      }
+      if (step > 0) winograd_vertical<V, P, Tile>(products[(step - 1) % 2], column(step - 1));
+    }
+    winograd_vertical<V, P, Tile>(products[(steps - 1) % 2], column(steps - 1));
+  }
+}
+
 }  // namespace cn
