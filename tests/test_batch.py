@@ -39,13 +39,13 @@ def test_who_runs_the_samples(
 ) -> None:
     """At least as many samples as threads: a thread each, of which no stream starts more."""
     seen: list[tuple[int, int]] = []
-    predict = Stream.predict_checked
+    predict = Stream.predict_arrays
 
     def recorded(stream: Stream, *arguments: Any) -> Any:
         seen.append((threading.get_ident(), stream._threads))
         return predict(stream, *arguments)
 
-    monkeypatch.setattr(Stream, "predict_checked", recorded)
+    monkeypatch.setattr(Stream, "predict_arrays", recorded)
     cn.Model(genre_net(), threads=threads).predict(clips(samples))
     assert len(seen) == samples
     others = {ident for ident, _ in seen} - {threading.get_ident()}

@@ -147,6 +147,12 @@ def matrix(*shape: int) -> Array:
 CASES |= {
     # Their input is multiplied some frames at once.
     "lstm of many inputs": recurrent("lstm", vector_layer(RNG, "lstm", 400, 261), (400,)),
+    # It waits for them.
+    "lstm that shows no states": alone(
+        "lstm",
+        replace(vector_layer(RNG, "lstm", 400, 261), return_sequences=True),
+        (400,),
+    ),
     "gru of many inputs": recurrent("gru", vector_layer(RNG, "gru", 500, 261), (500,)),
     "dense": alone("dense_block", spec.Dense(matrix(600, 501), matrix(501)), (600,)),
     "dense rows": alone("dense_block", spec.Dense(matrix(60, 51), matrix(51)), (77, 60)),

@@ -14,6 +14,7 @@ from convlstm_native import spec
 from convlstm_native.spec import Array, Input, NetworkSpec, Node, Output
 from strategies import conv_lstm
 from test_bits import CASES, same
+from test_recurrent import vector_layer
 
 FRAMES = 3
 NO_ACCESS = 0  # PROT_NONE, which mmap does not name
@@ -112,24 +113,68 @@ def test_frames_of_any_layout(name: str) -> None:
     assert same(model.predict(wide[..., :-1]), expected)
 
 
+LOOKING: dict[str, spec.Layer] = {
+    # Takes rows; reads in place.
+    "cell": conv_lstm(
+        np.random.default_rng(0), 2, 2, (3, 3), data_format="channels_first", return_sequences=True
+    ),
+    "pool": spec.MaxPooling((1, 2, 2), (1, 2, 2), "valid"),
+    # Look themselves.
+    "tanh": spec.Activation(spec.Function("tanh")),
+    "elu": spec.Activation(spec.Function("elu")),
+    "softmax": spec.Activation(spec.Function("softmax")),
+    "global mean": spec.Reduce((1, 2), "mean"),
+    "global maximum": spec.Reduce((1, 2), "max"),
+    "mean of channels": spec.Reduce((0,), "mean"),
+    "maximum of channels": spec.Reduce((0,), "max"),
+    "sum": spec.Merge("add"),
+    "product": spec.Merge("multiply"),
+    "maximum": spec.Merge("maximum"),
+    "concatenate": spec.Concatenate(1),
+}
+
+
 @pytest.mark.parametrize("isa", cn.available_isas())
-@pytest.mark.parametrize("layer", ["cell", "pool"])  # which takes rows; which reads in place
-def test_every_number_is_looked_at(layer: str, isa: str) -> None:
-    rng = np.random.default_rng(0)
-    frame = (2, 5, 39)
-    nodes = {
-        "cell": conv_lstm(rng, 2, 2, (3, 3), data_format="channels_first", return_sequences=True),
-        "pool": spec.MaxPooling((1, 2, 2), (1, 2, 2), "valid"),
-    }
-    node = Node(layer, nodes[layer], ("x",), ("y",))
-    net = NetworkSpec(layer, (Input("x", frame),), (node,), (Output("y", "y"),))
+@pytest.mark.parametrize("name", LOOKING)
+def test_every_number_is_looked_at(name: str, isa: str) -> None:
+    layer, frame = LOOKING[name], (2, 3, 67)
+    names = ("x", "b") if isinstance(layer, (spec.Merge, spec.Concatenate)) else ("x",)
+    node = Node(name, layer, names, ("y",))
+    inputs = tuple(Input(i, frame) for i in names)
+    net = NetworkSpec(name, inputs, (node,), (Output("y", "y"),))
     stream = cn.Model(net, threads=1, isa=isa).stream()
+    rng = np.random.default_rng(0)
     for k in range(int(np.prod(frame))):
-        x = rng.standard_normal(frame).astype(np.float32)
-        x.flat[k] = (np.nan, np.inf, -np.inf)[k % 3]
-        with pytest.raises(cn.InputError, match="frame 0: expected finite numbers"):
+        x = {i: rng.standard_normal(frame).astype(np.float32) for i in names}
+        broken = names[k % len(names)]
+        x[broken].flat[k] = (np.nan, np.inf, -np.inf)[k % 3]
+        message = f"input '{broken}', frame 0: expected finite numbers"
+        with pytest.raises(cn.InputError, match=message):
             stream.push(x)
-    stream.push(np.full(frame, 3e38, np.float32))
+    # Sums of these are not finite.
+    assert stream.push({i: np.full(frame, 3e38, np.float32) for i in names}) is not None
+    assert stream.frames == 1
+
+
+def test_a_layer_looks_before_others_remember() -> None:
+    """What refuses a frame runs first: a recurrent layer behind it has not gone on."""
+    rng = np.random.default_rng(0)
+    nodes = (
+        Node("tanh", spec.Activation(spec.Function("tanh")), ("x",), ("a",)),
+        Node(
+            "lstm", replace(vector_layer(rng, "lstm", 5, 3), return_sequences=True), ("a",), ("y",)
+        ),
+    )
+    net = NetworkSpec("net", (Input("x", (5,)),), nodes, (Output("y", "y"),))
+    model = cn.Model(net, threads=1)
+    x = rng.standard_normal((3, 5)).astype(np.float32)
+    stream = model.stream()
+    stream.push(x[0])
+    with pytest.raises(cn.InputError, match="frame 1: expected finite numbers"):
+        stream.push(np.full(5, np.nan, np.float32))
+    last = [stream.push(frame) for frame in x[1:]][-1]
+    assert last is not None
+    assert np.array_equal(last["y"], model.predict(x)["y"][2])
 
 
 def test_a_refused_frame_amid_a_run() -> None:

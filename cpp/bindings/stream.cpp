@@ -101,31 +101,58 @@ void begin(PyStream& self, const Arrays& singles, bool keep) {
   stream->begin(views, keep);
 }
 
-// Pushes a run of frames: `frames` holds one array (T, *shape) for each sequence input, `to` one
-// for each output.
-void push(PyStream& self, const Arrays& frames, std::vector<py::array_t<float>> to) {
-  const PyStream::Use stream(self);
-  const Network& network = stream->network();
-  std::vector<TensorView> views = views_of(network, frames, true, 1);
-  const py::ssize_t count = frames.at(0).shape(0);
-  for (const py::array& array : frames) {
-    if (array.shape(0) != count) throw InputError("inputs: expected as many frames in each");
-  }
-  const std::size_t before = stream->frames();
-  Stream::Targets targets =
-      targets_of(network, to, stream->counts(before, false),
-                 stream->counts(before + static_cast<std::size_t>(count), false));
-  const py::gil_scoped_release release;
-  for (py::ssize_t frame = 0; frame < count; ++frame) {
-    stream->push(views, targets, frame + 1 < count);
-    for (std::size_t i = 0; i < views.size(); ++i) {
-      views[i].data = static_cast<const std::byte*>(views[i].data) + frames[i].strides(0);
+// A run of frames: one array (T, *shape) for each sequence input.
+class Frames {
+ public:
+  Frames(const Network& network, const Arrays& arrays)
+      : views_(views_of(network, arrays, true, 1)), count_(arrays.at(0).shape(0)) {
+    for (const py::array& array : arrays) {
+      if (array.shape(0) != count_) throw InputError("inputs: expected as many frames in each");
+      steps_.push_back(array.strides(0));
     }
   }
+
+  std::size_t count() const { return static_cast<std::size_t>(count_); }
+  void push_to(Stream& stream, Stream::Targets& targets) {
+    for (py::ssize_t frame = 0; frame < count_; ++frame) {
+      stream.push(views_, targets, frame + 1 < count_);
+      for (std::size_t i = 0; i < views_.size(); ++i) {
+        views_[i].data = static_cast<const std::byte*>(views_[i].data) + steps_[i];
+      }
+    }
+  }
+
+ private:
+  std::vector<TensorView> views_;
+  std::vector<py::ssize_t> steps_;  // bytes from a frame to the next
+  py::ssize_t count_;
+};
+
+// `to` holds an array for each output, for what it gives with these frames.
+void push(PyStream& self, const Arrays& arrays, std::vector<py::array_t<float>> to) {
+  const PyStream::Use stream(self);
+  Frames frames(stream->network(), arrays);
+  const std::size_t before = stream->frames();
+  Stream::Targets targets = targets_of(stream->network(), to, stream->counts(before, false),
+                                       stream->counts(before + frames.count(), false));
+  const py::gil_scoped_release release;
+  frames.push_to(*stream, targets);
 }
 
 py::array_t<float> new_array(const Shape& shape) {
   return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+}
+
+// A sequence from its first frame to its end; `to` as of push() and finish() together.
+void run(PyStream& self, const Arrays& arrays, std::vector<py::array_t<float>> to) {
+  const PyStream::Use stream(self);
+  Frames frames(stream->network(), arrays);
+  const std::vector<std::size_t> none(to.size(), 0);
+  Stream::Targets targets =
+      targets_of(stream->network(), to, none, stream->counts(frames.count(), true));
+  const py::gil_scoped_release release;
+  frames.push_to(*stream, targets);
+  stream->finish(targets);
 }
 
 // Ends the sequence and writes what is left of every output, a single as one frame.
@@ -226,6 +253,7 @@ void register_stream(py::module_& module) {
       .def("begin", &begin)
       .def("push", &push)
       .def("finish", &finish)
+      .def("run", &run)
       .def("counts", [](PyStream& self, std::size_t frames,
                         bool ended) { return PyStream::Use(self)->counts(frames, ended); })
       .def_property_readonly("batch", [](const PyStream& self) { return self.network().batch(); })

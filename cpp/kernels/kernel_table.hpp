@@ -203,13 +203,15 @@ inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
 struct DenseBlock {
   const float* weights;  // [units], weights_stride floats apart
   std::size_t weights_stride;
-  const float* bias;  // [units]
-  std::size_t inputs, units;
-  const float* x;  // [rows], x_stride floats apart
+  const float* bias;          // [units]
+  std::size_t inputs, units;  // at most kMostDenseUnits
+  const float* x;             // [rows], x_stride floats apart
   std::size_t rows, x_stride;
   float* y;
   std::size_t y_stride;
 };
+
+inline constexpr std::size_t kMostDenseUnits = 64;
 
 // out[c] = the mean, or the largest, of x[row * stride + c] over the rows.
 struct ReduceBlock {
@@ -266,12 +268,14 @@ struct KernelTable {
                        float* planes, std::size_t plane);
   void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
-  void (*reduce_block)(const ReduceBlock& block);
-  void (*softmax_block)(const SoftmaxBlock& block);
+  // These three return false when a number of x is infinite or not a number; a sum of large ones
+  // that overflows may pass for one.
+  bool (*reduce_block)(const ReduceBlock& block);
+  bool (*softmax_block)(const SoftmaxBlock& block);
+  // out[i] = activation(x[i]); out may be x.
+  bool (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
   // False when a number is infinite or not a number.
   bool (*all_finite)(const float* x, std::size_t count);
-  // out[i] = activation(x[i]); out may be x.
-  void (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
   // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.
   void (*combine)(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
                   float* out, std::size_t count);

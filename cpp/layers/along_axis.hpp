@@ -20,11 +20,13 @@ class Softmax : public Layer {
   Softmax(const AroundAxis& frame, bool logarithm) : frame_(frame), logarithm_(logarithm) {}
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  bool checks_inputs() const override { return true; }
   std::string kernel(const Exec& exec) const override;
 
  private:
   // Rows of a few numbers, turned into columns: a vector's lanes belong to as many rows.
-  void short_rows(const KernelTable& kernels, const float* x, std::size_t rows, float* y) const;
+  // False as of the kernel.
+  bool short_rows(const KernelTable& kernels, const float* x, std::size_t rows, float* y) const;
 
   AroundAxis frame_;
   bool logarithm_;

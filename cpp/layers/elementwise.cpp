@@ -6,7 +6,6 @@
 #include "base/parallel.hpp"
 
 namespace cn {
-
 void ActivationLayer::run(const Exec& exec, const float* const* in, float* const* out,
                           State&) const {
   // Whole cache lines a task: no two threads write one line.
@@ -15,7 +14,7 @@ void ActivationLayer::run(const Exec& exec, const float* const* in, float* const
   parallel_for(threads, lines, [&](std::size_t begin, std::size_t end) {
     const std::size_t first = begin * kAlignedFloats;
     const std::size_t last = std::min(end * kAlignedFloats, count_);
-    exec.kernels->activate(activation_, in[0] + first, out[0] + first, last - first);
+    exec.report(exec.kernels->activate(activation_, in[0] + first, out[0] + first, last - first));
   });
 }
 

@@ -11,6 +11,7 @@ class ActivationLayer : public Layer {
       : count_(count), activation_(activation) {}
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  bool checks_inputs() const override { return true; }
   std::string kernel(const Exec& exec) const override;
 
  private:

@@ -1,6 +1,7 @@
 // A layer of a running network: immutable weights and the code for one frame.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,18 @@ struct Exec {
   float* scratch = nullptr;
   std::size_t scratch_stride = 0;
 
+  // Set where a number of a layer's inputs may not be finite; null where nobody asks.
+  std::atomic<bool>* not_finite = nullptr;
+
   float* scratch_of(std::size_t part) const { return scratch + part * scratch_stride; }
+  // What a kernel has seen of a layer's inputs.
+  void report(bool finite) const {
+    if (not_finite != nullptr && !finite) not_finite->store(true, std::memory_order_relaxed);
+  }
+  // Looks at numbers that are near: just read, or just made of those that were read.
+  void check(const float* x, std::size_t count) const {
+    if (not_finite != nullptr) report(kernels->all_finite(x, count));
+  }
 };
 
 // Threads worth waking for `operations` multiply-adds: a team costs a few microseconds,
@@ -70,6 +82,10 @@ class Layer {
   virtual void run(const Exec& exec, const float* const* in, float* const* out,
                    State& state) const = 0;
 
+  // True where run() reports to Exec on all its inputs, and so spares them a pass before. An alarm
+  // may be false.
+  virtual bool checks_inputs() const { return false; }
+
   // True where several frames at once take less time than one by one. Such a layer keeps no state
   // and has one input and one output.
   virtual bool likes_batches() const { return false; }
@@ -77,6 +93,9 @@ class Layer {
   // the one before.
   virtual void run_batch(const Exec&, std::size_t /*frames*/, const float* /*in*/,
                          std::size_t /*in_step*/, float* /*out*/, std::size_t /*out_step*/) const {}
+
+  // True where frames may wait for a batch on their way to the layer.
+  virtual bool can_wait() const { return state_floats() == 0; }
 
   // True where rows of the one input may come by put_row().
   virtual bool takes_rows() const { return false; }

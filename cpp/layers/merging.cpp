@@ -13,7 +13,7 @@ constexpr std::size_t kBlock = 1024;
 // Rows shorter than this are merged several at a time.
 constexpr std::size_t kShortRow = 256;
 // Floats that a task of Concatenate copies.
-constexpr std::size_t kCopied = 16384;
+constexpr std::size_t kCopied = 4096;
 // Rows and columns of the result of Dot that are computed at a time.
 constexpr std::size_t kTile = 64;
 
@@ -95,6 +95,14 @@ Merge::Run Merge::fetch(const Operand& operand, const float* base, const Block& 
   return {scratch, 1};
 }
 
+// Where no infinity and no NaN among the operands can give a finite result.
+bool Merge::checks_inputs() const {
+  const auto shows = [](Combine f) {
+    return f == Combine::add || f == Combine::subtract || f == Combine::multiply;
+  };
+  return std::all_of(functions_.begin(), functions_.end(), shows);
+}
+
 void Merge::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   const double operations = static_cast<double>(rows_ * cols_ * operands_.size());
   parallel_for(threads_for(exec, operations), blocks_, [&](std::size_t begin, std::size_t end) {
@@ -117,6 +125,7 @@ void Merge::run(const Exec& exec, const float* const* in, float* const* out, Sta
                               b.rows * b.cols);
         result = {to, 1};
       }
+      exec.check(to, b.rows * b.cols);
     }
   });
 }
@@ -131,15 +140,17 @@ Concatenate::Concatenate(std::size_t rows, std::vector<std::size_t> lengths)
 }
 
 // Columns begin to end of one row of the result.
-void Concatenate::copy(const float* const* in, std::size_t row, std::size_t begin, std::size_t end,
-                       float* out) const {
+void Concatenate::copy(const Exec& exec, const float* const* in, std::size_t row, std::size_t begin,
+                       std::size_t end, float* out) const {
   std::size_t first = 0;  // column of the input's first element
   for (std::size_t i = 0; i < lengths_.size() && first < end; first += lengths_[i++]) {
     const std::size_t from = std::max(begin, first);
     const std::size_t to = std::min(end, first + lengths_[i]);
     if (from >= to) continue;
     const float* source = in[i] + row * lengths_[i];
-    std::copy(source + (from - first), source + (to - first), out + row * length_ + from);
+    exec.kernels->copy_rows(source + (from - first), 0, 1, to - from, out + row * length_ + from,
+                            0);
+    exec.check(out + row * length_ + from, to - from);
   }
 }
 
@@ -149,7 +160,7 @@ void Concatenate::run(const Exec& exec, const float* const* in, float* const* ou
   parallel_for(threads, rows_ * parts_a_row, [&](std::size_t begin, std::size_t end) {
     for (std::size_t task = begin; task < end; ++task) {
       const std::size_t first = task % parts_a_row * kCopied;
-      copy(in, task / parts_a_row, first, std::min(first + kCopied, length_), out[0]);
+      copy(exec, in, task / parts_a_row, first, std::min(first + kCopied, length_), out[0]);
     }
   });
 }

@@ -19,6 +19,7 @@ class Merge : public Layer {
   Merge(const Shape& output, std::vector<Operand> operands, std::vector<Combine> functions);
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  bool checks_inputs() const override;
   std::string kernel(const Exec& exec) const override;
 
  private:
@@ -49,10 +50,11 @@ class Concatenate : public Layer {
   Concatenate(std::size_t rows, std::vector<std::size_t> lengths);
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  bool checks_inputs() const override { return true; }
 
  private:
-  void copy(const float* const* in, std::size_t row, std::size_t begin, std::size_t end,
-            float* out) const;
+  void copy(const Exec& exec, const float* const* in, std::size_t row, std::size_t begin,
+            std::size_t end, float* out) const;
 
   std::size_t rows_, length_ = 0;
   std::vector<std::size_t> lengths_;

@@ -43,6 +43,7 @@ class RecurrentLayer : public Layer {
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
   std::size_t state_floats() const override { return checked_mul(arrays_, padded_); }
+  bool can_wait() const override { return true; }  // for the product of x
   std::vector<StatePart> state_parts() const override;
   void export_state(const State& state, std::size_t part, float* to) const override;
   void import_state(State& state, std::size_t part, const float* from) const override;

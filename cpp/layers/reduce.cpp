@@ -28,7 +28,7 @@ void Reduce::run(const Exec& exec, const float* const* in, float* const* out, St
       block.cols = std::min(kColumns, inner_ - first);
       block.mean = function_ == Function::mean;
       block.out = out[0] + slice * inner_ + first;
-      exec.kernels->reduce_block(block);
+      exec.report(exec.kernels->reduce_block(block));
     }
   });
 }

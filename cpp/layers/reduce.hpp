@@ -13,6 +13,7 @@ class Reduce : public Layer {
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  bool checks_inputs() const override { return true; }
   std::string kernel(const Exec& exec) const override;
 
  private:

@@ -27,26 +27,27 @@ void Softmax::run(const Exec& exec, const float* const* in, float* const* out, S
       const std::size_t at =
           turn ? first * frame_.axis : task / parts * frame_.axis * frame_.inner + first;
       if (turn) {
-        short_rows(*exec.kernels, in[0] + at, count, out[0] + at);
+        exec.report(short_rows(*exec.kernels, in[0] + at, count, out[0] + at));
       } else {
-        exec.kernels->softmax_block(
-            {in[0] + at, out[0] + at, frame_.axis, frame_.inner, count, logarithm_});
+        exec.report(exec.kernels->softmax_block(
+            {in[0] + at, out[0] + at, frame_.axis, frame_.inner, count, logarithm_}));
       }
     }
   });
 }
 
-void Softmax::short_rows(const KernelTable& kernels, const float* x, std::size_t rows,
+bool Softmax::short_rows(const KernelTable& kernels, const float* x, std::size_t rows,
                          float* y) const {
   const std::size_t axis = frame_.axis;
   float turned[kShortRow * kColumns];  // [axis][kColumns]
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < axis; ++a) turned[a * kColumns + row] = x[row * axis + a];
   }
-  kernels.softmax_block({turned, turned, axis, kColumns, rows, logarithm_});
+  const bool finite = kernels.softmax_block({turned, turned, axis, kColumns, rows, logarithm_});
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < axis; ++a) y[row * axis + a] = turned[a * kColumns + row];
   }
+  return finite;
 }
 
 std::string Softmax::kernel(const Exec& exec) const {

@@ -28,6 +28,9 @@ struct Value {
   // Of a root that has no memory: the output that its frames are made in place for.
   std::size_t output = kNone;
 
+  // Of an input: the first step to run looks whether its numbers are finite.
+  bool checked_by_step = false;
+
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   bool taken() const { return taker != kNone; }
   bool outside() const { return output != kNone; }
@@ -153,6 +156,7 @@ class Network {
   bool only_read_by(ValueId root, std::size_t step, std::size_t output) const;
   bool shows_all(ValueId id) const;
   void find_outside();
+  void find_checked();
   void place_singles();
   void place_sequences(std::size_t loop);
 

@@ -99,7 +99,7 @@ std::size_t Network::look_ahead() const {
 }
 
 // Steps that like batches, and all that follows them, leave the loop for one that runs several
-// ticks at once; only where nothing of it remembers or feeds another loop.
+// ticks at once; only where all of it can wait and nothing feeds another loop.
 void Network::split_off_batches(int number) {
   const std::vector<std::size_t>& order = loops_[index(number)].frame_steps;
   std::vector<bool> follows(steps_.size(), false), stays(steps_.size(), false);
@@ -114,7 +114,7 @@ void Network::split_off_batches(int number) {
   // From the last step to the first: what must stay, and all that it reads.
   for (auto i = order.rbegin(); i != order.rend(); ++i) {
     const Step& step = steps_[*i];
-    bool stay = step.layer->state_floats() != 0 || !step.final.empty() || step.outputs.empty();
+    bool stay = !step.layer->can_wait() || !step.final.empty() || step.outputs.empty();
     for (const ValueId id : step.outputs) stay = stay || kept[id] != 0;
     for (auto later = order.rbegin(); later != i; ++later) {
       stay = stay || (stays[*later] && reads(steps_[*later], step));
@@ -166,6 +166,7 @@ void Network::finish() {
   for (std::size_t i = 0; i < made; ++i) split_off_batches(static_cast<int>(i));
   find_takers();
   find_outside();
+  find_checked();
   place_singles();
   for (std::size_t i = 0; i < loops_.size(); ++i) place_sequences(i);
 }
@@ -224,6 +225,19 @@ void Network::find_outside() {
     if (fits && outputs_[i].same_order() && only_read_by(root, Value::kNone, i)) {
       values_[root].output = i;
     }
+  }
+}
+
+// Inputs that the first step of all looks at itself: when it refuses a frame, nothing has changed.
+void Network::find_checked() {
+  const std::vector<std::size_t>& order = loops_[0].frame_steps;
+  if (order.empty() || !steps_[order[0]].layer->checks_inputs()) return;
+  const std::vector<ValueId>& read = steps_[order[0]].inputs;
+  for (const Port& port : inputs_) {
+    Value& root = values_[port.value];
+    const auto whole = [&](ValueId id) { return value(id).root == port.value && shows_all(id); };
+    root.checked_by_step = root.sequence && std::any_of(read.begin(), read.end(), whole) &&
+                           only_read_by(port.value, order[0], Value::kNone);
   }
 }
 

@@ -120,6 +120,9 @@ bool Stream::import_input(std::size_t input, const TensorView& from) {
   const auto read = [&] {
     if (reader) {
       finite = import_rows(exec_, port, from, reader);
+    } else if (there && network_->value(port.value).checked_by_step) {
+      exec_.not_finite = &not_finite_;
+      finite = true;
     } else if (there) {
       finite = is_finite(exec_, port, from);
     } else {
@@ -154,20 +157,34 @@ void Stream::run_step(std::size_t index, std::size_t ticks) {
 void Stream::push(const std::vector<TensorView>& frame, Targets& to, bool more) {
   if (finished_) throw InputError("stream: expected begin() after finish(), found a frame");
   set_frame(static_cast<std::int64_t>(frames_));
+  exec_.not_finite = nullptr;
+  not_finite_ = false;
   std::size_t next = 0;
-  for (std::size_t i = 0; i < network_->inputs().size(); ++i) {
-    const Port& port = network_->inputs()[i];
+  for (const Port& port : network_->inputs()) {
     if (!network_->value(port.value).sequence) continue;
-    if (!import_input(i, frame.at(next++))) {
-      // Frames before this one may wait for a batch: the caller has made room for what they give.
-      run_loops(false, to);
-      throw InputError("input '" + port.name + "', frame " + std::to_string(frames_) +
-                       ": expected finite numbers, found NaN or infinity");
-    }
+    const auto input = static_cast<std::size_t>(&port - network_->inputs().data());
+    if (!import_input(input, frame.at(next++))) refuse(port, to);
   }
-  tick(0, 1, to);
+  if (!tick(0, 1, to)) {
+    next = 0;
+    for (const Port& port : network_->inputs()) {
+      if (!network_->value(port.value).sequence) continue;
+      const TensorView& from = frame.at(next++);
+      const bool left = network_->value(port.value).checked_by_step && outside_[port.value];
+      if (left && !is_finite(exec_, port, from)) refuse(port, to);
+    }
+    tick(0, 1, to);  // a false alarm, and nobody looks again
+  }
   ++frames_;
   run_loops(more, to);
+}
+
+void Stream::refuse(const Port& port, Targets& to) {
+  exec_.not_finite = nullptr;
+  // Frames before this one may wait for a batch: the caller has made room for what they give.
+  run_loops(false, to);
+  throw InputError("input '" + port.name + "', frame " + std::to_string(frames_) +
+                   ": expected finite numbers, found NaN or infinity");
 }
 
 void Stream::run_loops(bool wait_for_batch, Targets& to) {
@@ -236,7 +253,7 @@ void Stream::take(const Feed& feed, std::int64_t tick, float* to) const {
 }
 
 // Runs the next ticks of a loop; at most its batch.
-void Stream::tick(int number, std::size_t ticks, Targets& to) {
+bool Stream::tick(int number, std::size_t ticks, Targets& to) {
   const Loop& loop = network_->loops()[static_cast<std::size_t>(number)];
   Progress& progress = progress_[static_cast<std::size_t>(number)];
   if (number > 0) set_frame(progress.ticks);
@@ -252,7 +269,13 @@ void Stream::tick(int number, std::size_t ticks, Targets& to) {
     const ValueId root = network_->value(network_->outputs()[i].value).root;
     if (network_->value(root).outside()) outside_[root] = to.at(i);
   }
-  for (const std::size_t index : loop.frame_steps) run_step(index, ticks);
+  for (const std::size_t index : loop.frame_steps) {
+    run_step(index, ticks);
+    if (exec_.not_finite != nullptr) {
+      exec_.not_finite = nullptr;
+      if (not_finite_) return false;
+    }
+  }
   for (std::size_t k = 0; k < ticks; ++k) {
     for (const std::size_t i : loop.fed) {
       const ValueId from = network_->feeds()[i].from;
@@ -267,6 +290,7 @@ void Stream::tick(int number, std::size_t ticks, Targets& to) {
     }
   }
   progress.ticks += static_cast<std::int64_t>(ticks);
+  return true;
 }
 
 void Stream::write_output(std::size_t output, std::size_t tick, Targets& to) {

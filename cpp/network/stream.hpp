@@ -1,6 +1,7 @@
 // One run of a network over one sample: all that changes from frame to frame.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -76,7 +77,9 @@ class Stream {
   // From one tick of a batch to the next, in floats.
   std::size_t step_of(ValueId id) const;
   Reader reader_of(ValueId id);
+  // False when a number is not finite; where a step looks, exec_.not_finite waits for it.
   bool import_input(std::size_t input, const TensorView& from);
+  [[noreturn]] void refuse(const Port& port, Targets& to);
   void import_initial(int loop);
   void run_step(std::size_t index, std::size_t ticks);
   void write_output(std::size_t output, std::size_t tick, Targets& to);
@@ -84,7 +87,8 @@ class Stream {
 
   std::int64_t ready(const Loop& loop, std::int64_t done) const;
   void take(const Feed& feed, std::int64_t tick, float* to) const;
-  void tick(int loop, std::size_t ticks, Targets& to);
+  // False when the first step has found a number that is not finite.
+  bool tick(int loop, std::size_t ticks, Targets& to);
   void run_ready(int loop, bool wait_for_batch, Targets& to);
   void run_loops(bool wait_for_batch, Targets& to);  // all but the first
   void end(int loop, Targets& to);
@@ -97,6 +101,7 @@ class Stream {
   std::vector<Progress> progress_;  // of each loop
   // Of each value: where it lies while it is in the caller's memory, to be read or made there.
   std::vector<float*> outside_;
+  std::atomic<bool> not_finite_{false};
   std::vector<const float*> in_;  // pointers for run_step, kept to spare the heap
   std::vector<float*> out_;
   std::size_t frames_ = 0;

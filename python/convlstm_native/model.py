@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -81,7 +80,7 @@ class Model:
         self._optimize = optimize
         self._algorithm = algorithm
         self._network = lower(self._running, _chosen_isa(isa), algorithm == "auto")
-        self._idle: dict[int, list[Stream]] = {}  # by threads; see _borrowed
+        self._idle: dict[int, list[Stream]] = {}  # by threads; see _run
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the spec and the choices made for it, for workers in other processes."""
@@ -177,8 +176,14 @@ class Model:
         inputs = tensors.named_inputs(self._spec, given)
         batch = self._batch(inputs)
         if batch is None:
-            with self._borrowed(inputs, self._threads) as (stream, frames):
-                return stream.predict(frames)
+            return self._run(inputs, self._threads, _unchecked)
+        if batch == 1:
+            sample = {name: array[0] for name, array in inputs.items()}
+            try:
+                outputs = self._run(sample, self._threads, _unchecked)
+            except InputError as error:
+                raise InputError(f"sample 0: {error}") from error
+            return {name: output[None] for name, output in outputs.items()}  # nothing to copy
         # Samples on a thread each never wait for one another; a split frame does, after every layer.
         workers = self._threads if batch >= self._threads else 1
         threads = self._threads // workers
@@ -186,17 +191,14 @@ class Model:
         def run(n: int, check: Check) -> Outputs:
             try:
                 sample = {name: array[n] for name, array in inputs.items()}
-                with self._borrowed(sample, threads) as (stream, frames):
-                    return stream.predict_checked(frames, check)
+                return self._run(sample, threads, check)
             except InputError as error:
                 raise InputError(f"sample {n}: {error}") from error
 
         if workers > 1:
             samples = side_by_side(batch, workers, run)
         else:
-            samples = [run(n, lambda: None) for n in range(batch)]
-        if batch == 1:  # nothing to copy
-            return {name: output[None] for name, output in samples[0].items()}
+            samples = [run(n, _unchecked) for n in range(batch)]
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def profile(self, given: tensors.Frames) -> Profile:
@@ -242,9 +244,8 @@ class Model:
         idle.reset(singles)
         return idle, frames
 
-    @contextmanager
-    def _borrowed(self, inputs: dict[str, Any], threads: int) -> Iterator[tuple[Stream, Any]]:
-        """What :meth:`_sample` gives, with a stream that an earlier call has left where there is one.
+    def _run(self, inputs: dict[str, Any], threads: int, check: Check) -> Outputs:
+        """One sample, on a stream that an earlier call has left where there is one.
 
         New memory costs a page fault for every page: 5 ms for the genre net, half of what a frame takes.
         """
@@ -255,7 +256,9 @@ class Model:
             found = None
         stream, frames = self._sample(inputs, threads, found)
         try:
-            yield stream, frames
+            if isinstance(frames, np.ndarray):  # of the right shape: _batch() has looked
+                return stream.predict_arrays([frames], check)
+            return stream.predict_checked(frames, check)
         finally:
             idle.append(stream)
 
@@ -288,6 +291,10 @@ class Model:
         if size == 0:
             raise InputError("inputs: expected at least one sample, found none")
         return size
+
+
+def _unchecked() -> None:
+    """A run that nothing ends early."""
 
 
 def _with_lead(value: Value) -> tuple[int | None, ...]:

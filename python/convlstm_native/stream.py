@@ -54,6 +54,8 @@ class Stream:
         self._in_step = self._core.in_step()
         values = spec.values()
         self._values = [values[output.value] for output in spec.outputs]
+        self._limited = [i for i in spec.inputs if i.length is not None]
+        self._single_inputs = [i for i in spec.inputs if not i.sequence]
         self._singles: list[tensors.Tensor] = []
         self._ended = False
         self.reset(singles)
@@ -83,8 +85,8 @@ class Stream:
         ``singles`` holds a tensor for each input that is not a sequence, such as an initial state;
         left out, those of the last time are used again.
         """
-        expected = [i for i in self._spec.inputs if not i.sequence]
-        if singles is not None or len(self._singles) != len(expected):
+        expected = self._single_inputs
+        if (singles or expected) and (singles is not None or not self._singles):
             given = singles or {}
             if set(given) != {i.name for i in expected}:
                 names = [i.name for i in expected]
@@ -149,16 +151,38 @@ class Stream:
     def predict_checked(self, given: tensors.Frames, check: Callable[[], None]) -> Outputs:
         """:meth:`predict` that calls ``check`` before each run of frames, and ends when that raises."""
         whole = self._arrays(given) if self._sequences else None
-        if self._ended or self.frames:
-            self._begin(keep=True)
-        if not self._sequences:
-            return self.flush() or {}
-        if whole is None:
-            return self._predict_iterable(given, check)
+        if whole is not None:
+            return self.predict_arrays(whole, check)
+        self._begin_again()
+        return self._predict_iterable(given, check) if self._sequences else self.flush() or {}
+
+    def predict_arrays(self, whole: list[tensors.Tensor], check: Callable[[], None]) -> Outputs:
+        """:meth:`predict_checked` of an array (T, *shape) for each sequence input, of the right shape."""
         frames = len(whole[0])
+        if not frames or any(len(array) != frames for array in whole):
+            found = [len(array) for array in whole]
+            raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
+        self._begin_again()
         self._check_length(frames, whole=True)
         outputs = self._new_arrays(0, None, frames)
-        done, counts = 0, self._core.counts(0, False)
+        if frames <= tensors.frames_of_chunk(whole):  # one call in place of five
+            check()
+            self._core.run([tensors.engine_tensor(array) for array in whole], outputs)
+        else:
+            self._push_chunks(whole, outputs, check)
+        self._ended = True
+        return {
+            name: output if value.sequence else output[0]
+            for name, output, value in zip(self._names, outputs, self._values, strict=True)
+        }
+
+    def _push_chunks(
+        self,
+        whole: list[tensors.Tensor],
+        outputs: list[NDArray[np.float32]],
+        check: Callable[[], None],
+    ) -> None:
+        done, counts = 0, [0] * len(outputs)
         for parts in tensors.chunks(whole):
             check()
             done += len(parts[0])
@@ -166,11 +190,6 @@ class Stream:
             ranges = zip(outputs, before, counts, strict=True)
             self._core.push(parts, [output[a:b] for output, a, b in ranges])
         self._core.finish([output[a:] for output, a in zip(outputs, counts, strict=True)])
-        self._ended = True
-        return {
-            name: output if value.sequence else output[0]
-            for name, output, value in zip(self._names, outputs, self._values, strict=True)
-        }
 
     def profiled(self, given: tensors.Frames) -> list[_core.ProfileEvent]:
         """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
@@ -194,7 +213,7 @@ class Stream:
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """All that the stream remembers, by name; ``numpy.savez(path, **state)`` keeps it."""
         state: dict[str, NDArray[Any]] = dict(self._core.export_state())
-        names = [i.name for i in self._spec.inputs if not i.sequence]
+        names = [i.name for i in self._single_inputs]
         for name, array in zip(names, self._singles, strict=True):
             state[_INPUT + name] = array.astype(np.float32)
         state[_FRAMES] = np.array(self.frames)
@@ -207,7 +226,7 @@ class Stream:
         Raises :class:`InputError`, and leaves the stream as it was, when names or shapes are not those of
         this model or a number is not finite.
         """
-        singles = [i for i in self._spec.inputs if not i.sequence]
+        singles = self._single_inputs
         frames = _count(state.get(_FRAMES))
         shapes = self._core.state_shapes(frames)
         inputs = {_INPUT + i.name: i.shape for i in singles}
@@ -226,6 +245,10 @@ class Stream:
         self._core.import_state(frames, [np.asarray(arrays[name], np.float32) for name in shapes])
         self._ended = bool(state[_ENDED])
 
+    def _begin_again(self) -> None:
+        if self._ended or self.frames:
+            self._begin(keep=True)
+
     def _begin(self, keep: bool) -> None:
         self._core.begin(self._singles, keep)
         self._ended = False
@@ -237,7 +260,7 @@ class Stream:
 
         None stands for the end of the sequence, of ``frames`` frames or those pushed so far.
         """
-        before = self._core.counts(start, False)
+        before = self._core.counts(start, False) if start else [0] * len(self._values)
         if end is None:
             after = self._core.counts(self.frames if frames is None else frames, True)
         else:
@@ -254,7 +277,7 @@ class Stream:
 
     def _check_length(self, frames: int, whole: bool) -> None:
         """Raises :class:`InputError` when a sequence has more frames than it must, or fewer."""
-        for i in self._spec.inputs:
+        for i in self._limited:
             if i.length is not None and (frames > i.length or (whole and frames < i.length)):
                 raise InputError(f"input {i.name!r}: expected {i.length} frames, found {frames}")
 
@@ -277,10 +300,6 @@ class Stream:
                     f"{where}: expected shape {('frames', *i.shape)}, found {array.shape}"
                 )
             arrays.append(array)
-        lengths = {len(array) for array in arrays}
-        if len(lengths) != 1 or not lengths.pop():
-            found = [len(array) for array in arrays]
-            raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
         return arrays
 
     def _predict_iterable(self, given: Any, check: Callable[[], None]) -> Outputs:

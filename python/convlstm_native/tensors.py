@@ -65,14 +65,19 @@ def check_finite(array: Tensor, where: str) -> None:
         raise InputError(f"{where}: expected finite numbers, found NaN or infinity")
 
 
-def chunks(arrays: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """``arrays``, each (T, *shape), in runs of frames for the engine, at most 16 MB or 64 frames each.
+def frames_of_chunk(arrays: Sequence[Tensor]) -> int:
+    """How many frames of ``arrays``, each (T, *shape), the engine gets at once: 16 MB or 64 at most.
 
     Small runs keep a conversion from copying everything, let Ctrl-C through, and let go of the
     pages of a memory-mapped file once they are read.
     """
-    frame_bytes = max(sum(array[:1].nbytes for array in arrays), 1)
-    count = min(max(_CHUNK_BYTES // frame_bytes, 1), CHUNK_FRAMES)
+    frame_bytes = sum(array.nbytes for array in arrays) // len(arrays[0])
+    return min(max(_CHUNK_BYTES // max(frame_bytes, 1), 1), CHUNK_FRAMES)
+
+
+def chunks(arrays: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """``arrays``, each (T, *shape), in runs of :func:`frames_of_chunk` for the engine."""
+    count = frames_of_chunk(arrays)
     for start in range(0, len(arrays[0]), count):
         yield [engine_tensor(array[start : start + count]) for array in arrays]
         for array in arrays:
@@ -81,8 +86,10 @@ def chunks(arrays: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 def _release_pages(array: Tensor) -> None:
     # Only for a read-only map: its pages can be dropped because the file still has them.
+    if not isinstance(array, np.memmap) or array.mode != "r":
+        return
     mapped = getattr(array, "_mmap", None)
-    if isinstance(array, np.memmap) and array.mode == "r" and isinstance(mapped, mmap.mmap):
+    if isinstance(mapped, mmap.mmap):
         advise = getattr(mmap, "MADV_DONTNEED", None)
         if advise is not None:
             mapped.madvise(advise)

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "kernels/activation.hpp"
-#include "kernels/generic/inline.hpp"
+#include "kernels/generic/finite.hpp"
 
 namespace cn {
 
@@ -21,20 +21,27 @@ CN_INLINE void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
   }
 }
 
-// tanh as x * P4(x^2) / Q4(x^2), fitted on |x| <= 9.02 for the least maximal absolute error
-// (iteratively reweighted least squares, P(0) = Q(0) = 1): 2.1e-8 in exact arithmetic,
-// below 2.5e-7 in float with fused multiply-adds, 4.5e-7 without. Beyond 9.02 tanh
-// is 1 to within 3e-8. Near zero the relative error is that of the arithmetic alone.
-template <class V, std::size_t N>
-CN_INLINE void tanh(V (&x)[N]) {
-  constexpr float kP[] = {1.0F, 1.3379009311326917e-01F, 3.493204268245698e-03F,
-                          2.0570483428307047e-05F, 1.3302489812271227e-08F};
-  constexpr float kQ[] = {1.0F, 4.6712326425370826e-01F, 2.5867880525141493e-02F,
-                          3.281762085983723e-04F, 7.754923713968235e-07F};
-  const V limit = V::broadcast(9.02F);
-  const V minus_limit = V::broadcast(-9.02F);
-  const V one = V::broadcast(1.0F);
-  const V minus_one = V::broadcast(-1.0F);
+// tanh(s x) * s for s = 2^-Halvings, as x * P4(x^2) / Q4(x^2) fitted on |s x| <= 9.02 for the least
+// maximal absolute error (iteratively reweighted least squares, P(0) = Q(0) = 1): of tanh 2.1e-8 in
+// exact arithmetic, below 2.5e-7 in float with fused multiply-adds, 4.5e-7 without. Beyond 9.02
+// tanh is 1 to within 3e-8. Near zero the relative error is that of the arithmetic alone. Powers of
+// two scale the coefficients without rounding.
+template <std::size_t Halvings, class V, std::size_t N>
+CN_INLINE void scaled_tanh(V (&x)[N]) {
+  constexpr float kScale = 1.0F / (1 << Halvings), kSquare = kScale * kScale;
+  constexpr auto kScaled = [](float c, std::size_t power) {
+    for (; power > 0; --power) c *= kSquare;
+    return c;
+  };
+  constexpr float kP[] = {kScaled(1.0F, Halvings), kScaled(1.3379009311326917e-01F, 1 + Halvings),
+                          kScaled(3.493204268245698e-03F, 2 + Halvings),
+                          kScaled(2.0570483428307047e-05F, 3 + Halvings),
+                          kScaled(1.3302489812271227e-08F, 4 + Halvings)};
+  constexpr float kQ[] = {1.0F, kScaled(4.6712326425370826e-01F, 1),
+                          kScaled(2.5867880525141493e-02F, 2), kScaled(3.281762085983723e-04F, 3),
+                          kScaled(7.754923713968235e-07F, 4)};
+  const V limit = V::broadcast(9.02F / kScale), minus_limit = V::broadcast(-9.02F / kScale);
+  const V most = V::broadcast(kScale), least = V::broadcast(-kScale);
   V u[N], p[N], q[N];
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(limit, V::max(minus_limit, x[n])); });
   unroll<N>([&](auto n) CN_LAMBDA { u[n] = x[n] * x[n]; });
@@ -42,16 +49,19 @@ CN_INLINE void tanh(V (&x)[N]) {
   unroll<N>([&](auto n) CN_LAMBDA { p[n] = x[n] * p[n]; });
   polynomial(kQ, u, q);
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = p[n] / q[n]; });
-  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(one, V::max(minus_one, x[n])); });
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(most, V::max(least, x[n])); });
+}
+
+template <class V, std::size_t N>
+CN_INLINE void tanh(V (&x)[N]) {
+  scaled_tanh<0>(x);
 }
 
 // 1 / (1 + exp(-x)) = 0.5 + 0.5 tanh(x / 2): half the absolute error of tanh.
 template <class V, std::size_t N>
 CN_INLINE void sigmoid(V (&x)[N]) {
-  const V half = V::broadcast(0.5F);
-  unroll<N>([&](auto n) CN_LAMBDA { x[n] = half * x[n]; });
-  tanh(x);
-  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::fma(half, x[n], half); });
+  scaled_tanh<1>(x);
+  unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::broadcast(0.5F) + x[n]; });
 }
 
 template <class V, std::size_t N>
@@ -127,29 +137,34 @@ CN_INLINE void apply(const Activation& f, V (&x)[N]) {
 }
 
 template <class V>
-void activate(const Activation& f, const float* x, float* out, std::size_t count) {
+bool activate(const Activation& f, const float* x, float* out, std::size_t count) {
   std::size_t i = 0;
   constexpr std::size_t kVectors = 4;
+  FiniteCheck<V, kVectors> check;
   for (; i + kVectors * V::width <= count; i += kVectors * V::width) {
     V four[kVectors];
     unroll<kVectors>([&](auto k) CN_LAMBDA { four[k] = V::load(x + i + k * V::width); });
+    unroll<kVectors>([&](auto k) CN_LAMBDA { check.template look<k>(four[k]); });
     apply(f, four);
     unroll<kVectors>([&](auto k) CN_LAMBDA { four[k].store(out + i + k * V::width); });
   }
   V v[1];
   for (; i + V::width <= count; i += V::width) {
     v[0] = V::load(x + i);
+    check.template look<0>(v[0]);
     apply(f, v);
     v[0].store(out + i);
   }
-  if (i == count) return;
-  // The tail goes through a padded copy, so that every element meets the same arithmetic.
-  float tail[V::width] = {};
-  for (std::size_t k = 0; i + k < count; ++k) tail[k] = x[i + k];
-  v[0] = V::load(tail);
-  apply(f, v);
-  v[0].store(tail);
-  for (std::size_t k = 0; i + k < count; ++k) out[i + k] = tail[k];
+  if (i != count) {
+    // The tail goes through a padded copy, so that every element meets the same arithmetic.
+    float tail[V::width];
+    v[0] = load_until<V>(x + i, x + count);
+    check.template look<0>(v[0]);
+    apply(f, v);
+    v[0].store(tail);
+    for (std::size_t k = 0; i + k < count; ++k) out[i + k] = tail[k];
+  }
+  return check.all_finite();
 }
 
 }  // namespace cn

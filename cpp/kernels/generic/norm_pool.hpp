@@ -22,6 +22,7 @@ inline V keep_max(V best, V y) {
 // What becomes of a window: its largest element, or the sum that is divided later.
 template <class V>
 struct Largest {
+  using Total = float;
   static V join(V best, V y) { return keep_max(best, y); }
   template <class T>
   static T join(T best, T y) {
@@ -32,6 +33,7 @@ struct Largest {
 
 template <class V>
 struct Sum {
+  using Total = double;  // of many floats
   static V join(V sum, V y) { return sum + y; }
   template <class T>
   static T join(T sum, T y) {

@@ -1,0 +1,66 @@
+// Looking for infinities and NaN, beside other work on the same numbers.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/generic/inline.hpp"
+
+namespace cn {
+
+// What is left of a tensor from p on, zeros behind its end.
+template <class V>
+CN_INLINE V load_until(const float* p, const float* end) {
+  if (end - p >= static_cast<std::ptrdiff_t>(V::width)) return V::load(p);
+  float lanes[V::width] = {};
+  for (std::size_t i = 0; p + i < end; ++i) lanes[i] = p[i];
+  return V::load(lanes);
+}
+
+// Half to half, so that few joins wait for each other; destroys the lanes.
+template <std::size_t Width, class T, class Join>
+CN_INLINE T join_lanes(T (&lanes)[Width], Join join) {
+  for (std::size_t half = Width / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[half + i]);
+  }
+  return lanes[0];
+}
+
+// A sum of zero times each number is zero, unless one is infinite or not a number. `Chains`
+// overlap.
+template <class V, std::size_t Chains>
+class FiniteCheck {
+ public:
+  CN_INLINE FiniteCheck() {
+    for (V& sum : sums_) sum = V::broadcast(0.0F);
+  }
+  template <std::size_t Chain>
+  CN_INLINE void look(V x) {
+    static_assert(Chain < Chains);
+    sums_[Chain] = V::fma(V::broadcast(0.0F), x, sums_[Chain]);
+  }
+  CN_INLINE bool all_finite() const {
+    V all = sums_[0];
+    for (std::size_t k = 1; k < Chains; ++k) all = all + sums_[k];
+    float lanes[V::width];
+    all.store(lanes);
+    return join_lanes<V::width>(lanes, [](float a, float b) { return a + b; }) == 0.0F;
+  }
+
+ private:
+  V sums_[Chains];
+};
+
+template <class V>
+bool all_finite(const float* x, std::size_t count) {
+  constexpr std::size_t kChains = 4;
+  FiniteCheck<V, kChains> check;
+  std::size_t i = 0;
+  for (; i + kChains * V::width <= count; i += kChains * V::width) {
+    unroll<kChains>([&](auto k)
+                        CN_LAMBDA { check.template look<k>(V::load(x + i + k * V::width)); });
+  }
+  for (; i < count; i += V::width) check.template look<0>(load_until<V>(x + i, x + count));
+  return check.all_finite();
+}
+
+}  // namespace cn
