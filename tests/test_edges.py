@@ -123,6 +123,8 @@ LOOKING: dict[str, spec.Layer] = {
     "tanh": spec.Activation(spec.Function("tanh")),
     "elu": spec.Activation(spec.Function("elu")),
     "softmax": spec.Activation(spec.Function("softmax")),
+    "mean": spec.AveragePooling((1, 2, 3), (1, 2, 2), "same"),
+    "normalization": spec.BatchNormalization(0, *np.ones((2, 2), np.float32)),
     "global mean": spec.Reduce((1, 2), "mean"),
     "global maximum": spec.Reduce((1, 2), "max"),
     "mean of channels": spec.Reduce((0,), "mean"),

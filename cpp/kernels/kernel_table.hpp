@@ -171,6 +171,7 @@ struct NormPoolRow {
   std::size_t plane_step, row_step, col_step;  // one of them is 1: the axis of the norm
   std::size_t window, stride, left;
   bool mean;
+  const float* window_cols;  // of the mean: how many columns each window holds
   float* out;
   std::size_t out_cols;
 };
@@ -222,11 +223,11 @@ struct ReduceBlock {
 };
 
 // y = exp(x - m) / sum exp(x - m) along an axis, m the maximum there, or the logarithm of it; place
-// `a` of column `c` is at a * step + c. y may be x.
+// `a` of column `c` is at a * step + c * column_step, and one of these steps is 1. y may be x.
 struct SoftmaxBlock {
   const float* x;
   float* y;
-  std::size_t axis, step, columns;
+  std::size_t axis, step, columns, column_step;
   bool logarithm;
 };
 

@@ -6,6 +6,19 @@
 #include "base/parallel.hpp"
 
 namespace cn {
+namespace {
+
+// The part of window number `index` that lies inside the axis.
+NormPool::Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t before,
+                    std::size_t length) {
+  const std::size_t from = index * stride < before ? 0 : index * stride - before;
+  const std::size_t to = std::min(index * stride + window - before, length);
+  return {from, to - from};
+}
+
+constexpr std::size_t kChecked = 2048;  // floats of the result, still in L1
+
+}  // namespace
 
 Window window(std::size_t length, std::size_t reach, std::size_t stride, bool same) {
   if (!same) {
@@ -33,6 +46,10 @@ NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> po
     output_[axis] = w.output;
     before_[axis] = w.before;
   }
+  for (std::size_t j = 0; pool_.mean && j < output_[2]; ++j) {
+    const Span cols = clip(j, pool_.window[2], pool_.strides[2], before_[2], input_[2]);
+    window_cols_.push_back(static_cast<float>(cols.count));
+  }
   if (norm_ && (norm_->axis > 2 || norm_->scale.size() != input[norm_->axis] ||
                 norm_->shift.size() != input[norm_->axis])) {
     throw UnsupportedError(
@@ -40,17 +57,16 @@ NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> po
   }
 }
 
-namespace {
-
-// The part of window number `index` that lies inside the axis.
-NormPool::Span clip(std::size_t index, std::size_t window, std::size_t stride, std::size_t before,
-                    std::size_t length) {
-  const std::size_t from = index * stride < before ? 0 : index * stride - before;
-  const std::size_t to = std::min(index * stride + window - before, length);
-  return {from, to - from};
+// Where no infinity and no NaN can give a finite result, and every number is part of one.
+bool NormPool::checks_inputs() const {
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const std::size_t end = (output_[axis] - 1) * pool_.strides[axis] + pool_.window[axis];
+    const bool all =
+        pool_.window[axis] >= pool_.strides[axis] && end >= input_[axis] + before_[axis];
+    if (!all || (pool_.window[axis] != 1 && !pool_.mean)) return false;
+  }
+  return true;
 }
-
-}  // namespace
 
 bool NormPool::plain() const {
   const Size3 one{1, 1, 1};
@@ -66,13 +82,18 @@ void NormPool::run(const Exec& exec, const float* const* in, float* const* out, 
       static_cast<double>(output_[0] * output_[1]) *
       static_cast<double>(input_[2] * pool_.window[0] * pool_.window[1] + output_[2]);
   const std::size_t plane = input_[1] * input_[2];
+  const std::size_t at_once = std::max<std::size_t>(kChecked / output_[2], 1);
   const auto rows = [&](std::size_t begin, std::size_t end) {
+    std::size_t checked = begin;
     for (std::size_t index = begin; index < end; ++index) {
       const Span planes =
           clip(index / output_[1], pool_.window[0], pool_.strides[0], before_[0], input_[0]);
       const Span span = rows_of(index % output_[1]);
       run_row(*exec.kernels, planes, span, in[0] + planes.begin * plane + span.begin * input_[2],
               plane, input_[2], out[0] + index * output_[2]);
+      if (index + 1 < end && index + 1 < checked + at_once) continue;
+      exec.check(out[0] + checked * output_[2], (index + 1 - checked) * output_[2]);
+      checked = index + 1;
     }
   };
   parallel_for(threads_for(exec, operations), output_[0] * output_[1], rows);
@@ -105,6 +126,7 @@ void NormPool::run_row(const KernelTable& kernels, const Span& planes, const Spa
   row.stride = pool_.strides[2];
   row.left = before_[2];
   row.mean = pool_.mean;
+  row.window_cols = window_cols_.data();
   row.out = out;
   row.out_cols = output_[2];
   kernels.norm_pool_row(row);

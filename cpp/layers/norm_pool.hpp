@@ -26,6 +26,7 @@ class NormPool : public Layer {
  public:
   NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> pool);
 
+  bool checks_inputs() const override;
   const Size3& output() const { return output_; }
 
   void run(const Exec& exec, const float* const* in, float* const* out,
@@ -53,7 +54,8 @@ class NormPool : public Layer {
   Size3 input_, output_;
   std::optional<Norm> norm_;
   Pool pool_;
-  Size3 before_{0, 0, 0};  // padding in front of each axis
+  Size3 before_{0, 0, 0};           // padding in front of each axis
+  std::vector<float> window_cols_;  // of the mean, as of NormPoolRow
 };
 
 // Output length and the padding in front, by Keras' rules for 'same' and 'valid'.

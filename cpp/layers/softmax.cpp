@@ -16,22 +16,29 @@ constexpr double kCost = 10.0;
 
 void Softmax::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   const int threads = threads_for(exec, kCost * static_cast<double>(frame_.count()));
-  const bool turn = frame_.inner == 1 && frame_.axis < kShortRow;
-  const std::size_t lines = turn ? frame_.outer : frame_.inner;  // cut into tasks
-  const std::size_t parts = (lines + kColumns - 1) / kColumns;
-  const std::size_t tasks = turn ? parts : frame_.outer * parts;
-  parallel_for(threads, tasks, [&](std::size_t begin, std::size_t end) {
+  const std::size_t axis = frame_.axis;
+  if (frame_.inner == 1 && axis > 1) {  // rows
+    parallel_for(threads, frame_.outer, [&](std::size_t begin, std::size_t end) {
+      const bool turn = axis < kShortRow;
+      const std::size_t step = turn ? kColumns : end - begin;
+      for (std::size_t row = begin; row < end; row += step) {
+        const float* x = in[0] + row * axis;
+        float* y = out[0] + row * axis;
+        const std::size_t rows = std::min(step, end - row);
+        exec.report(turn ? short_rows(*exec.kernels, x, rows, y)
+                         : exec.kernels->softmax_block({x, y, axis, 1, rows, axis, logarithm_}));
+      }
+    });
+    return;
+  }
+  const std::size_t parts = (frame_.inner + kColumns - 1) / kColumns;
+  parallel_for(threads, frame_.outer * parts, [&](std::size_t begin, std::size_t end) {
     for (std::size_t task = begin; task < end; ++task) {
       const std::size_t first = task % parts * kColumns;
-      const std::size_t count = std::min(kColumns, lines - first);
-      const std::size_t at =
-          turn ? first * frame_.axis : task / parts * frame_.axis * frame_.inner + first;
-      if (turn) {
-        exec.report(short_rows(*exec.kernels, in[0] + at, count, out[0] + at));
-      } else {
-        exec.report(exec.kernels->softmax_block(
-            {in[0] + at, out[0] + at, frame_.axis, frame_.inner, count, logarithm_}));
-      }
+      const std::size_t at = task / parts * axis * frame_.inner + first;
+      exec.report(
+          exec.kernels->softmax_block({in[0] + at, out[0] + at, axis, frame_.inner,
+                                       std::min(kColumns, frame_.inner - first), 1, logarithm_}));
     }
   });
 }
@@ -43,7 +50,7 @@ bool Softmax::short_rows(const KernelTable& kernels, const float* x, std::size_t
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < axis; ++a) turned[a * kColumns + row] = x[row * axis + a];
   }
-  const bool finite = kernels.softmax_block({turned, turned, axis, kColumns, rows, logarithm_});
+  const bool finite = kernels.softmax_block({turned, turned, axis, kColumns, rows, 1, logarithm_});
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < axis; ++a) y[row * axis + a] = turned[a * kColumns + row];
   }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "kernels/generic/inline.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
@@ -29,6 +30,8 @@ struct Largest {
     return best == best && !(y <= best) ? y : best;
   }
   static float neutral() { return -__builtin_inff(); }
+  static constexpr bool kDivides = false;
+  static V finish(V best, const NormPoolRow&, std::size_t) { return best; }
 };
 
 template <class V>
@@ -40,7 +43,20 @@ struct Sum {
     return sum + y;
   }
   static float neutral() { return 0.0F; }
+  // From sums to means, of the windows from number j on.
+  static constexpr bool kDivides = true;
+  static V finish(V sum, const NormPoolRow& r, std::size_t j) {
+    const auto depth = static_cast<float>(r.planes * r.rows);
+    return sum / (V::broadcast(depth) * V::load(r.window_cols + j));
+  }
 };
+
+// One window by the same arithmetic as in a full vector.
+template <class V, class Op>
+inline float finish_one(float x, const NormPoolRow& r, std::size_t j) {
+  if constexpr (!Op::kDivides) return x;
+  return x / (static_cast<float>(r.planes * r.rows) * r.window_cols[j]);
+}
 
 template <class V, bool kNormed>
 inline V value_at(const NormPoolRow& r, std::size_t p, std::size_t row, std::size_t col,
@@ -111,6 +127,79 @@ inline Columns columns_of(const NormPoolRow& r, std::size_t j) {
   return {begin, end < r.cols ? end : r.cols};
 }
 
+// The sum of one window at an end of the row, in the order of a whole vector of them.
+inline float small_window(const NormPoolRow& r, const Columns& window) {
+  float sum = 0.0F;
+  for (std::size_t col = window.begin; col < window.end; ++col) {
+    float column = r.x[col];
+    for (std::size_t row = 1; row < r.rows; ++row) column += r.x[row * r.row_stride + col];
+    sum += column;
+  }
+  return sum;
+}
+
+// out[j...], the means of windows of `Window` columns of one plane without a norm, with strides of
+// 1 and 2. Every result reads all of its window: keeping what columns have in common costs more, as
+// it has to be stored and loaded at once. Maxima, whose joins are dearer, are better off with that.
+template <class V, std::size_t Window>
+inline void small_means(const NormPoolRow& r, std::size_t j) {
+  const auto at = [&](std::size_t first) CN_LAMBDA {  // windows that begin there and behind
+    V columns[Window];
+    const float* x = r.x + first;
+    unroll<Window>([&](auto k) CN_LAMBDA { columns[k] = V::load(x + k); });
+#pragma GCC unroll 1
+    for (std::size_t row = 1; row < r.rows; ++row) {
+      x += r.row_stride;
+      unroll<Window>([&](auto k) CN_LAMBDA { columns[k] = columns[k] + V::load(x + k); });
+    }
+    for (std::size_t k = 1; k < Window; ++k) columns[0] = columns[0] + columns[k];
+    return columns[0];
+  };
+  const auto one = [&] {
+    r.out[j] = finish_one<V, Sum<V>>(small_window(r, columns_of<V>(r, j)), r, j);
+  };
+  for (; j < r.out_cols && j * r.stride < r.left; ++j) one();
+  // The windows that a vector can begin with, which reads so many columns.
+  const std::size_t reach = r.stride * V::width + Window - 1;
+  const std::size_t end = r.cols + r.left < reach ? 0 : (r.cols + r.left - reach) / r.stride + 1;
+  const std::size_t last = r.out_cols < V::width ? 0 : r.out_cols - V::width + 1;
+  const std::size_t stop = end < last ? end : last;
+  while (j < stop) {
+    const std::size_t first = j * r.stride - r.left;
+    V sums[2] = {at(first)};
+    if (r.stride == 2) {
+      sums[1] = at(first + V::width);
+      V::deinterleave(sums);
+    }
+    Sum<V>::finish(sums[0], r, j).store(r.out + j);
+    // The last vector has some windows once more.
+    j = j + 1 < stop && j + V::width >= stop ? stop - 1 : j + V::width;
+  }
+  for (; j < r.out_cols; ++j) one();
+}
+
+// out[j...] from the windows at all places.
+template <class V, class Op>
+inline void take_windows(const NormPoolRow& r, const float* windows, std::size_t j,
+                         std::size_t count) {
+  std::size_t k = 0;
+  if (r.stride == 1 && count >= V::width) {
+    for (; k < count; k += V::width) {
+      if (k + V::width > count) k = count - V::width;
+      Op::finish(V::load(windows + k), r, j + k).store(r.out + j + k);
+    }
+    return;
+  }
+  for (; r.stride == 2 && 2 * (k + V::width) <= 2 * count - 1; k += V::width) {
+    V pair[2] = {V::load(windows + 2 * k), V::load(windows + 2 * k + V::width)};
+    V::deinterleave(pair);
+    Op::finish(pair[0], r, j + k).store(r.out + j + k);
+  }
+  for (; k < count; ++k) {
+    r.out[j + k] = finish_one<V, Op>(windows[k * r.stride], r, j + k);
+  }
+}
+
 // out[j...] for windows that are narrow: at every place of a chunk first, by whole vectors, then
 // those that the stride asks for.
 template <class V, class Op>
@@ -130,7 +219,8 @@ inline void slide(const NormPoolRow& r, std::size_t j) {
     join_columns<V, Op>(r, begin, inside, columns + lead);
     for (std::size_t i = lead + inside; i < width; ++i) columns[i] = Op::neutral();
 
-    float* to = r.stride == 1 ? r.out + j : windows;
+    const bool there = r.stride == 1 && !Op::kDivides;
+    float* to = there ? r.out + j : windows;
     std::size_t i = 0;
     while (i < places && places >= V::width) {
       if (i + V::width > places) i = places - V::width;
@@ -144,15 +234,7 @@ inline void slide(const NormPoolRow& r, std::size_t j) {
       for (std::size_t k = 1; k < r.window; ++k) all = Op::join(all, columns[i + k]);
       to[i] = all;
     }
-    if (r.stride != 1) {
-      std::size_t k = 0;
-      for (; r.stride == 2 && 2 * (k + V::width) <= places; k += V::width) {
-        V pair[2] = {V::load(windows + 2 * k), V::load(windows + 2 * k + V::width)};
-        V::deinterleave(pair);
-        pair[0].store(r.out + j + k);
-      }
-      for (; k < count; ++k) r.out[j + k] = windows[k * r.stride];
-    }
+    if (!there) take_windows<V, Op>(r, windows, j, count);
     j += count;
   }
 }
@@ -173,7 +255,7 @@ inline void step(const NormPoolRow& r, std::size_t j) {
       }
       all = Op::join(all, columns[col - first]);
     }
-    r.out[j] = all;
+    r.out[j] = finish_one<V, Op>(all, r, j);
   }
 }
 
@@ -181,6 +263,9 @@ template <class V, class Op>
 inline void pool_row(const NormPoolRow& r) {
   if (r.window == 1 && r.stride == 1 && r.left == 0) {
     join_columns<V, Op>(r, 0, r.out_cols, r.out);
+    for (std::size_t j = 0; Op::kDivides && j < r.out_cols; ++j) {
+      r.out[j] = finish_one<V, Op>(r.out[j], r, j);
+    }
     return;
   }
   std::size_t done = 0;  // columns of the result
@@ -192,35 +277,19 @@ inline void pool_row(const NormPoolRow& r) {
       V y[2] = {join_column<V, Op>(r, 2 * done, V::load),
                 join_column<V, Op>(r, 2 * done + V::width, V::load)};
       V::deinterleave(y);
-      Op::join(y[0], y[1]).store(r.out + done);
+      Op::finish(Op::join(y[0], y[1]), r, done).store(r.out + done);
       done += V::width;
     }
   }
-  if (r.window <= kWidestSlide) {
+  const bool small = r.planes == 1 && r.scale == nullptr && r.stride <= 2;
+  if (Op::kDivides && small && r.window == 2) {
+    small_means<V, 2>(r, done);
+  } else if (Op::kDivides && small && r.window == 3) {
+    small_means<V, 3>(r, done);
+  } else if (r.window <= kWidestSlide) {
     slide<V, Op>(r, done);
   } else {
     step<V, Op>(r, done);
-  }
-}
-
-// From sums to means. Windows at the ends of the row hold fewer columns.
-template <class V>
-inline void divide_row(const NormPoolRow& r) {
-  const auto depth = static_cast<float>(r.planes * r.rows);
-  const auto whole = static_cast<float>(r.planes * r.rows * r.window);
-  std::size_t j = 0;
-  while (j < r.out_cols) {
-    const Columns window = columns_of<V>(r, j);
-    const std::size_t last = j + V::width - 1;
-    const bool inside = window.end - window.begin == r.window && last < r.out_cols &&
-                        last * r.stride + r.window - r.left <= r.cols;
-    if (inside) {
-      (V::load(r.out + j) / V::broadcast(whole)).store(r.out + j);
-      j += V::width;
-    } else {
-      r.out[j] = r.out[j] / (depth * static_cast<float>(window.end - window.begin));
-      ++j;
-    }
   }
 }
 
@@ -228,7 +297,6 @@ template <class V>
 void norm_pool_row(const NormPoolRow& r) {
   if (r.mean) {
     pool_row<V, Sum<V>>(r);
-    divide_row<V>(r);
   } else {
     pool_row<V, Largest<V>>(r);
   }

@@ -151,13 +151,9 @@ CN_INLINE double exponentials(const float* x, std::size_t count, V shift, float*
   return sum;
 }
 
-// One column whose places are neighbours: the lanes lie along the axis.
+// y = v * last of what is left in y, or (x - shift) - last.
 template <class V, bool Logarithm>
-CN_INLINE bool softmax_row(const float* x, std::size_t count, float* y) {
-  bool finite = true;
-  const V shift = V::broadcast(largest_of<V>(x, count, finite));
-  const double sum = exponentials<V, !Logarithm>(x, count, shift, y);
-  const V last = V::broadcast(static_cast<float>(Logarithm ? __builtin_log(sum) : 1.0 / sum));
+CN_INLINE void finish_row(const float* x, std::size_t count, V shift, V last, float* y) {
   const float* from = Logarithm ? x : y;
   const auto finish = [&](V v) CN_LAMBDA { return Logarithm ? (v - shift) - last : v * last; };
   for_vectors<V>(0, count, [&](std::size_t i, auto vectors) CN_LAMBDA {
@@ -167,17 +163,45 @@ CN_INLINE bool softmax_row(const float* x, std::size_t count, float* y) {
     });
   });
   const std::size_t whole = count / V::width * V::width;
-  if (whole != count) {
-    store_until(finish(load_until<V>(from + whole, from + count)), y + whole, y + count);
+  if (whole == count) return;
+  store_until(finish(load_until<V>(from + whole, from + count)), y + whole, y + count);
+}
+
+// Columns whose places are neighbours: the lanes lie along the axis. A few take turns at each pass,
+// so that the ends of one, where lanes are joined, overlap with the next one.
+template <class V, bool Logarithm>
+CN_INLINE bool softmax_rows(const SoftmaxBlock& b) {
+  constexpr std::size_t kRows = 4;
+  bool finite = true;
+  for (std::size_t first = 0; first < b.columns; first += kRows) {
+    const std::size_t rows = b.columns - first < kRows ? b.columns - first : kRows;
+    const float* x = b.x + first * b.column_step;
+    float* y = b.y + first * b.column_step;
+    float shift[kRows], last[kRows];
+    for (std::size_t r = 0; r < rows; ++r) {
+      bool all = true;
+      shift[r] = largest_of<V>(x + r * b.column_step, b.axis, all);
+      finite = finite && all;
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::size_t at = r * b.column_step;
+      const double sum =
+          exponentials<V, !Logarithm>(x + at, b.axis, V::broadcast(shift[r]), y + at);
+      last[r] = static_cast<float>(Logarithm ? __builtin_log(sum) : 1.0 / sum);
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::size_t at = r * b.column_step;
+      finish_row<V, Logarithm>(x + at, b.axis, V::broadcast(shift[r]), V::broadcast(last[r]),
+                               y + at);
+    }
   }
   return finite;
 }
 
 template <class V>
 bool softmax_block(const SoftmaxBlock& b) {
-  if (b.step == 1 && b.columns == 1) {
-    return b.logarithm ? softmax_row<V, true>(b.x, b.axis, b.y)
-                       : softmax_row<V, false>(b.x, b.axis, b.y);
+  if (b.column_step != 1) {
+    return b.logarithm ? softmax_rows<V, true>(b) : softmax_rows<V, false>(b);
   }
   bool finite = true;
   for (std::size_t col = 0; col < b.columns; col += V::width) {
