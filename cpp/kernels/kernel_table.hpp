@@ -208,6 +208,7 @@ struct DenseBlock {
   std::size_t inputs, units;  // at most kMostDenseUnits
   const float* x;             // [rows], x_stride floats apart
   std::size_t rows, x_stride;
+  bool relu;  // max(0, y)
   float* y;
   std::size_t y_stride;
 };

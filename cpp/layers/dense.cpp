@@ -68,7 +68,9 @@ void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::s
       block.rows = std::min(kRowsPerTask, rows - row);
       block.y = out + row * out_step + unit;
       block.y_stride = out_step;
+      block.relu = activation_.kind == Activation::Kind::relu;
       exec.kernels->dense_block(block);
+      if (block.relu || activation_.kind == Activation::Kind::linear) continue;
       for (std::size_t r = 0; r < block.rows; ++r) {
         float* y = block.y + r * out_step;
         exec.kernels->activate(activation_, y, y, block.units);

@@ -8,20 +8,49 @@
 
 namespace cn {
 
-// The sum over the lanes of each of four vectors; destroys them.
-template <class V>
-CN_INLINE void sums_of_lanes(V (&x)[4], float* sums) {
+// totals[i] = the sum over the lanes of the i-th of `Count` vectors, which `sum(i)` gives, in an
+// order that does not depend on Count.
+template <class V, std::size_t Count, class Sum>
+CN_INLINE void sums_of_lanes(const Sum& sum, float (&totals)[Count]) {
   if constexpr (V::width < 4) {
     static_assert(V::width == 1);
-    unroll<4>([&](auto k) CN_LAMBDA { x[k].store(sums + k); });
+    unroll<Count>([&](auto i) CN_LAMBDA { sum(i).store(totals + i); });
   } else {
-    V::interleave(x);  // lanes 0 to 3 belong to one vector each, and so on
-    float lanes[V::width];
-    ((x[0] + x[1]) + (x[2] + x[3])).store(lanes);
-    for (std::size_t k = 0; k < 4; ++k) {
-      sums[k] = lanes[k];
-      for (std::size_t i = 4; i < V::width; i += 4) sums[k] += lanes[i + k];
-    }
+    // Four vectors become one whose lanes belong to them in turns; as many of these as it has such
+    // turns, again in turns, become one with a lane for each.
+    constexpr std::size_t kTurns = V::width / 4, kAtOnce = V::width;
+    unroll<(Count + kAtOnce - 1) / kAtOnce>([&](auto block) CN_LAMBDA {
+      V four[kTurns];
+      unroll<kTurns>([&](auto t) CN_LAMBDA {
+        constexpr std::size_t kFirst = block * kAtOnce + t * 4;
+        four[t] = V::broadcast(0.0F);
+        if constexpr (kFirst < Count) {
+          V x[4];
+          unroll<4>([&](auto k) CN_LAMBDA {
+            if constexpr (kFirst + k < Count) {
+              x[k] = sum(Index<kFirst + k>{});
+            } else {
+              x[k] = V::broadcast(0.0F);
+            }
+          });
+          V::interleave(x);
+          four[t] = (x[0] + x[1]) + (x[2] + x[3]);
+        }
+      });
+      float lanes[V::width];
+      if constexpr (kTurns == 4) {
+        V::interleave(four);
+        four[0] = (four[0] + four[1]) + (four[2] + four[3]);
+      } else if constexpr (kTurns == 2) {
+        V::interleave(four);
+        four[0] = four[0] + four[1];
+      }
+      four[0].store(lanes);
+      unroll<kAtOnce>([&](auto i) CN_LAMBDA {
+        constexpr std::size_t kSum = block * kAtOnce + i;
+        if constexpr (kSum < Count) totals[kSum] = lanes[i % 4 * kTurns + i / 4];
+      });
+    });
   }
 }
 
@@ -59,12 +88,14 @@ CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row
       unroll<Rows>([&](auto r) CN_LAMBDA { sum[u][r] = V::fma(weight, value[r], sum[u][r]); });
     });
   };
+  // The same terms of the next units, or of these in a later part.
+  const std::size_t ahead = terms.first && terms.last ? Units * b.weights_stride : kPageOfFloats;
   std::size_t k = terms.begin;
 #pragma GCC unroll 1
   for (; k + V::width <= terms.end; k += V::width) {
     if constexpr (Ahead) {
       unroll<Units>([&](auto u) CN_LAMBDA {
-        __builtin_prefetch(weights + u * b.weights_stride + k + kPageOfFloats, 0, 2);
+        __builtin_prefetch(weights + u * b.weights_stride + k + ahead, 0, 2);
       });
     }
     add(weights + k, b.weights_stride, x + k, b.x_stride);
@@ -86,21 +117,15 @@ CN_INLINE void dense_tile(const DenseBlock& b, std::size_t unit, std::size_t row
     }
     add(last_weights, V::width, last_x, V::width);
   }
-  constexpr std::size_t kSums = Units * Rows, kFours = (kSums + 3) / 4;
-  float totals[4 * kFours];
-  unroll<kFours>([&](auto four) CN_LAMBDA {
-    V x[4];
-    unroll<4>([&](auto k) CN_LAMBDA {
-      constexpr std::size_t kSum = four * 4 + k;
-      x[k] = kSum < kSums ? sum[kSum / Rows % Units][kSum % Rows] : V::broadcast(0.0F);
+  float totals[Units * Rows];
+  sums_of_lanes<V>([&](auto i) CN_LAMBDA { return sum[i / Rows][i % Rows]; }, totals);
+  unroll<Rows>([&](auto r) CN_LAMBDA {
+    float* y = b.y + (row + r) * b.y_stride + unit;
+    unroll<Units>([&](auto u) CN_LAMBDA {
+      const float value = totals[u * Rows + r] + b.bias[unit + u];
+      y[u] = b.relu && value < 0.0F ? 0.0F : value;
     });
-    sums_of_lanes(x, totals + four * 4);
   });
-  for (std::size_t u = 0; u < Units; ++u) {
-    for (std::size_t r = 0; r < Rows; ++r) {
-      b.y[(row + r) * b.y_stride + unit + u] = totals[u * Rows + r] + b.bias[unit + u];
-    }
-  }
 }
 
 // Units and rows of a tile, as many as registers hold the sums of. Not more rows: they may be a

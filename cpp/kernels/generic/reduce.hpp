@@ -16,9 +16,10 @@ inline constexpr std::size_t kRowsInFloat = 64;
 
 // The largest of finite numbers. `check` looks at all of them.
 template <class V>
-struct LargestFinite : Largest<V> {
-  using Largest<V>::join;
+struct LargestFinite {
+  using Total = float;
   CN_INLINE static V join(V best, V y) { return V::max(best, y); }
+  CN_INLINE static float join(float best, float y) { return y > best ? y : best; }
 };
 
 // What an Op needs that sees infinities and NaN itself.

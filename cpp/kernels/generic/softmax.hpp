@@ -171,7 +171,7 @@ CN_INLINE void finish_row(const float* x, std::size_t count, V shift, V last, fl
 // so that the ends of one, where lanes are joined, overlap with the next one.
 template <class V, bool Logarithm>
 CN_INLINE bool softmax_rows(const SoftmaxBlock& b) {
-  constexpr std::size_t kRows = 4;
+  constexpr std::size_t kRows = 2;
   bool finite = true;
   for (std::size_t first = 0; first < b.columns; first += kRows) {
     const std::size_t rows = b.columns - first < kRows ? b.columns - first : kRows;
