@@ -170,6 +170,10 @@ CASES |= {
         "winograd 4x4", convolution(30, 10, 3, 3, groups=2), (20, 30, 44)
     ),
     "convolution of groups": alone("direct", convolution(36, 3, 3, 2, groups=12), (36, 27, 41)),
+    "depthwise convolution": alone("depthwise", convolution(37, 1, 3, 3, groups=37), (37, 7, 7)),
+    "depthwise convolution, large": alone(
+        "depthwise", convolution(9, 1, 5, 4, groups=9), (9, 29, 31)
+    ),
     "strided convolution": alone("direct", convolution(30, 9, 5, 5, stride=2), (9, 37, 41)),
     "transposed convolution": alone(
         "direct {}, 9 phases",

@@ -120,6 +120,35 @@ def test_convolution_3x3(case: tuple[spec.Convolution, tuple[int, ...]]) -> None
 
 
 @st.composite
+def depthwise_convolutions(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
+    """Of stride 1, to maps of the same size."""
+    rank = draw(st.integers(1, 2))
+    per_axis = st.tuples(*[st.integers(1, 5)] * rank)
+    kernel, dilation = draw(per_axis), draw(per_axis)
+    size = tuple(draw(st.integers(1, {1: 90, 2: 30}[rank])) for _ in range(rank))
+    channels, form = draw(st.integers(2, 9)), draw(FORMATS)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layer = spec.Convolution(
+        weight(rng, channels, 1, *kernel),
+        rng.standard_normal(channels).astype(np.float32),
+        (1,) * rank,
+        draw(st.sampled_from(("same", "causal") if rank == 1 else ("same",))),
+        dilation,
+        form,
+        channels,
+        function(draw(ACTIVATIONS)),
+    )
+    return layer, with_channels(channels, size, form)
+
+
+@examples(100)
+@given(depthwise_convolutions())
+def test_depthwise_convolution(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
+    layer, frame = case
+    check_layer(layer, frame, before=replace(layer, activation=function("linear")))
+
+
+@st.composite
 def transposes(draw: st.DrawFn) -> tuple[spec.ConvolutionTranspose, tuple[int, ...]]:
     rank = draw(st.integers(1, 3))
     small = st.integers(1, 4)

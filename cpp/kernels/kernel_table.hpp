@@ -199,6 +199,25 @@ struct ConvBlock {
 };
 inline constexpr std::size_t kConvPlaces = 16;  // the widest vector
 
+// Convolutions of maps with a kernel each, of stride 1 and to maps of the same size.
+//
+//   out[c][n] = bias[c] + sum over the taps (col, row) of w[c][col][row] * x[c][n + offset]
+//
+// for the taps whose mask at n is not zero: those within the row of n. Beyond the map x is zero.
+struct DepthwiseBlock {
+  const float* x;                // [channels][places]
+  std::size_t channels, places;  // at least kConvPlaces
+  const float* weights;          // [channels][tap_cols][tap_rows]
+  const float* bias;
+  std::size_t tap_cols, tap_rows;
+  const std::ptrdiff_t* offsets;      // [tap_cols][tap_rows]
+  const std::uint32_t* const* masks;  // [tap_cols], each [places] or null: all ones
+  std::size_t reach;                  // the largest offset either way
+  bool relu;
+  float* padded;  // scratch, 2 * (places + 2 * reach)
+  float* out;
+};
+
 // y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
 // block it is computed.
 struct DenseBlock {
@@ -257,6 +276,7 @@ struct KernelTable {
   void (*gru_candidate_block)(const RecurrentBlock& block);
   void (*simple_rnn_block)(const RecurrentBlock& block);
   void (*conv_block)(const ConvBlock& block);
+  void (*depthwise_block)(const DepthwiseBlock& block);
   // to[r * to_pitch + i] = from[r * from_pitch + i] for r < rows, i < cols.
   void (*copy_rows)(const float* from, std::size_t from_pitch, std::size_t rows, std::size_t cols,
                     float* to, std::size_t to_pitch);

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "layers/cost.hpp"
+#include "layers/depthwise_convolution.hpp"
 #include "layers/winograd_convolution.hpp"
 
 namespace cn {
@@ -111,6 +112,9 @@ std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& o, bool allow_
                                         const KernelTable& kernels, const float* kernel,
                                         const float* bias) {
   check(o);
+  if (DepthwiseConvolution::fits(o)) {
+    return std::make_unique<DepthwiseConvolution>(o, kernel, bias);
+  }
   std::string choice;
   if (allow_winograd && WinogradConvolution::fits(o, kernels)) {
     const double winograd = WinogradConvolution::cost(o, kernels), direct = Convolution::cost(o);

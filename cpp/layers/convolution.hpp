@@ -45,7 +45,8 @@ class Convolution : public Layer {
   std::string choice_;
 };
 
-// The convolution that should take less time with these kernels: direct or by Winograd.
+// The convolution that should take less time with these kernels: channel by channel, by Winograd or
+// direct.
 std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& options, bool allow_winograd,
                                         const KernelTable& kernels, const float* kernel,
                                         const float* bias);

@@ -7,6 +7,7 @@
 #include "kernels/generic/conv_lstm.hpp"
 #include "kernels/generic/conv_lstm_winograd.hpp"
 #include "kernels/generic/dense.hpp"
+#include "kernels/generic/depthwise.hpp"
 #include "kernels/generic/fma_burst.hpp"
 #include "kernels/generic/norm_pool.hpp"
 #include "kernels/generic/phases.hpp"
@@ -47,6 +48,7 @@ constexpr KernelTable make_table(const char* name) {
   constexpr std::size_t kFilters = 4 * F;
   table.conv_filters = kFilters;
   table.conv_block = conv_block<V, kFilters, P>;
+  table.depthwise_block = depthwise_block<V>;
   table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
