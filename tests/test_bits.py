@@ -182,6 +182,13 @@ CASES |= {
         ),
         (9, 17, 21),
     ),
+    "transposed convolution to two filters": alone(
+        "direct {}, 12 phases at once",
+        spec.ConvolutionTranspose(
+            matrix(9, 2, 11, 5), matrix(2), (3, 4), "same", (1, 1), (), "channels_first"
+        ),
+        (9, 17, 41),
+    ),
     "max pool": alone("norm_pool_row", spec.MaxPooling((1, 3, 3), (1, 2, 2), "same"), (9, 47, 51)),
     "mean pool": alone(
         "norm_pool_row", spec.AveragePooling((1, 2, 3), (1, 1, 2), "same"), (9, 47, 51)

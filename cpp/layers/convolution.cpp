@@ -129,33 +129,106 @@ std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& o, bool allow_
   return std::make_unique<Convolution>(o, kernels, kernel, bias, choice);
 }
 
+namespace {
+
+// The kernel (filters, channels, taps) of one remainder.
+std::vector<float> kernel_of(const ConvolutionOptions& o, const float* kernel, const Remainder& d,
+                             const Remainder& r, const Remainder& c) {
+  const std::size_t taps = o.kernel[0] * o.kernel[1] * o.kernel[2];
+  std::vector<float> weights;
+  for (std::size_t f = 0; f < o.filters; ++f) {
+    for (std::size_t channel = 0; channel < o.channels; ++channel) {
+      const float* from = kernel + (channel * o.filters + f) * taps;
+      for (const std::size_t kd : d.kernel) {
+        for (const std::size_t kr : r.kernel) {
+          for (const std::size_t kc : c.kernel) {
+            weights.push_back(from[(kd * o.kernel[1] + kr) * o.kernel[2] + kc]);
+          }
+        }
+      }
+    }
+  }
+  return weights;
+}
+
+// The taps that any of the remainders has, in order.
+TapAxis all_taps(const std::vector<Remainder>& phases) {
+  TapAxis axis = phases[0].axis;
+  for (const Remainder& phase : phases) {
+    axis.taps.insert(axis.taps.end(), phase.axis.taps.begin(), phase.axis.taps.end());
+  }
+  std::sort(axis.taps.begin(), axis.taps.end());
+  axis.taps.erase(std::unique(axis.taps.begin(), axis.taps.end()), axis.taps.end());
+  return axis;
+}
+
+// Number k of the kernel that reads this tap in a phase, or kNoTap.
+constexpr std::size_t kNoTap = static_cast<std::size_t>(-1);
+std::size_t tap_of(const Remainder& phase, std::ptrdiff_t tap) {
+  const auto at = std::find(phase.axis.taps.begin(), phase.axis.taps.end(), tap);
+  if (at == phase.axis.taps.end()) return kNoTap;
+  return phase.kernel[static_cast<std::size_t>(at - phase.axis.taps.begin())];
+}
+
+// All remainders of rows and columns as filters of one convolution, with zeros for the taps that
+// only others have: a few filters alone leave the register tiles of the kernel half empty.
+PlaneConvolution joined(const ConvolutionOptions& o, const KernelTable& kernels,
+                        const float* kernel, const float* bias, PlaneConvolutionOptions planes) {
+  const std::vector<Remainder> rows = remainders(o, 1), cols = remainders(o, 2);
+  planes.axes[1] = all_taps(rows);
+  planes.axes[2] = all_taps(cols);
+  planes.row_phases = rows.size();
+  planes.col_phases = cols.size();
+  planes.filters = o.filters * rows.size() * cols.size();
+  std::vector<float> weights, biases;
+  for (std::size_t filter = 0; filter < planes.filters; ++filter) {
+    const std::size_t f = filter / (rows.size() * cols.size());
+    const Remainder &row = rows[filter / cols.size() % rows.size()],
+                    &col = cols[filter % cols.size()];
+    biases.push_back(bias[f]);
+    for (std::size_t channel = 0; channel < o.channels; ++channel) {
+      const float* from = kernel + (channel * o.filters + f) * o.kernel[1] * o.kernel[2];
+      for (const std::ptrdiff_t y : planes.axes[1].taps) {
+        for (const std::ptrdiff_t x : planes.axes[2].taps) {
+          const std::size_t kr = tap_of(row, y), kc = tap_of(col, x);
+          const bool none = kr == kNoTap || kc == kNoTap;
+          weights.push_back(none ? 0.0F : from[kr * o.kernel[2] + kc]);
+        }
+      }
+    }
+  }
+  return {planes, kernels, weights.data(), biases.data()};
+}
+
+// True where joined() pays and its rows can be put together from two or four phases.
+bool joins(const ConvolutionOptions& o, const KernelTable& kernels) {
+  const std::size_t phases = o.strides[2];
+  return o.input[0] == 1 && o.output[0] == 1 && o.kernel[0] == 1 && o.before[0] == 0 &&
+         (phases == 2 || phases == 4) && kernels.conv_filters % phases == 0 &&
+         o.output[2] >= phases && o.output[1] >= o.strides[1] &&
+         2 * o.filters <= kernels.conv_filters;
+}
+
+}  // namespace
+
 ConvolutionTranspose::ConvolutionTranspose(const ConvolutionOptions& o, const KernelTable& kernels,
                                            const float* kernel, const float* bias) {
   check(o);
   if (o.groups != 1) throw UnsupportedError("transposed convolution: expected one group");
-  const std::size_t taps = o.kernel[0] * o.kernel[1] * o.kernel[2];
   PlaneConvolutionOptions planes;
   planes.channels = o.channels;
   planes.filters = o.filters;
   planes.activation = o.activation;
+  phases_ = remainders(o, 0).size() * remainders(o, 1).size() * remainders(o, 2).size();
+  if (joins(o, kernels)) {
+    parts_.push_back(joined(o, kernels, kernel, bias, planes));
+    return;
+  }
   for (const Remainder& d : remainders(o, 0)) {
     for (const Remainder& r : remainders(o, 1)) {
       for (const Remainder& c : remainders(o, 2)) {
         planes.axes = {d.axis, r.axis, c.axis};
-        std::vector<float> weights;
-        for (std::size_t f = 0; f < o.filters; ++f) {
-          for (std::size_t channel = 0; channel < o.channels; ++channel) {
-            const float* from = kernel + (channel * o.filters + f) * taps;
-            for (const std::size_t kd : d.kernel) {
-              for (const std::size_t kr : r.kernel) {
-                for (const std::size_t kc : c.kernel) {
-                  weights.push_back(from[(kd * o.kernel[1] + kr) * o.kernel[2] + kc]);
-                }
-              }
-            }
-          }
-        }
-        parts_.emplace_back(planes, kernels, weights.data(), bias);
+        parts_.emplace_back(planes, kernels, kernel_of(o, kernel, d, r, c).data(), bias);
       }
     }
   }
@@ -173,8 +246,8 @@ std::size_t ConvolutionTranspose::scratch_floats() const {
 }
 
 std::string ConvolutionTranspose::kernel(const Exec& exec) const {
-  return std::string("direct ") + exec.kernels->name + ", " + std::to_string(parts_.size()) +
-         " phases";
+  return std::string("direct ") + exec.kernels->name + ", " + std::to_string(phases_) + " phases" +
+         (parts_.size() == phases_ ? "" : " at once");
 }
 
 }  // namespace cn

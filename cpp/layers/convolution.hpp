@@ -68,7 +68,8 @@ class ConvolutionTranspose : public Layer {
   std::string kernel(const Exec& exec) const override;
 
  private:
-  std::vector<PlaneConvolution> parts_;
+  std::size_t phases_;                   // of the outputs
+  std::vector<PlaneConvolution> parts_;  // one for each of them, or for all
 };
 
 }  // namespace cn

@@ -38,7 +38,8 @@ PlaneConvolution::PlaneConvolution(const PlaneConvolutionOptions& options,
   choose_blocks();
   plane_ = odd_lines(places() + rows_.reach * pitch_ + cols_.reach);
   packed_ = checked_mul(checked_mul(slices(), slice_planes()), plane_);
-  staged_ = checked_mul(std::min(piece_, group_filters()), odd_lines(places()));
+  // Behind the last place a vector that may be read but is not used.
+  staged_ = checked_mul(std::min(piece_, group_filters()), odd_lines(places())) + kConvPlaces * 4;
   // A tap row of a tile: the vectors, what its taps reach beyond, and lines cut at both ends.
   const std::size_t row_bytes = 256 + cols_.reach * sizeof(float);
   const std::size_t slice_bytes =
@@ -243,9 +244,24 @@ void PlaneConvolution::pack_row(const KernelTable& kernels, const Block& block, 
 
 bool PlaneConvolution::writes_places() const {
   const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
-  return pitch_ == block_cols_ && pitch_ == cols.output && cols.places == cols.output &&
-         rows.places == rows.output && rows.places * pitch_ % kConvPlaces == 0 &&
-         block_rows_ * pitch_ % kConvPlaces == 0;
+  return !o_.joins_phases() && pitch_ == block_cols_ && pitch_ == cols.output &&
+         cols.places == cols.output && rows.places == rows.output &&
+         rows.places * pitch_ % kConvPlaces == 0 && block_rows_ * pitch_ % kConvPlaces == 0;
+}
+
+// Rows of the filters from `filter` on that have all columns of some rows of the output.
+void PlaneConvolution::join(const KernelTable& kernels, const Block& block, std::size_t filter,
+                            const float* staged, std::size_t stride, float* out) const {
+  const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  const std::size_t phases = o_.row_phases * o_.col_phases;
+  const std::size_t first = filter % phases / o_.col_phases;
+  const std::size_t count = std::min(block.cols * cols.step, cols.output - block.col * cols.step);
+  float* map = out + filter / phases * rows.output * cols.output + block.col * cols.step;
+  for (std::size_t i = 0; i < block.rows; ++i) {
+    const std::size_t row = first + (block.row + i) * rows.step;
+    if (row >= rows.output) return;
+    kernels.join_phases(cols.step, staged + i * pitch_, stride, count, map + row * cols.output);
+  }
 }
 
 void PlaneConvolution::compute(const KernelTable& kernels, const Block& block, const Piece& piece,
@@ -281,6 +297,12 @@ void PlaneConvolution::compute(const KernelTable& kernels, const Block& block, c
       kernels.activate(o_.activation, from, from, b.places);
     }
     if (in_place) continue;
+    if (o_.joins_phases()) {
+      if ((f + 1) % o_.col_phases != 0) continue;
+      const std::size_t begin = f + 1 - o_.col_phases;
+      join(kernels, block, filter + begin, b.out + begin * b.out_stride, b.out_stride, out);
+      continue;
+    }
     if (cols.step == 1) {
       kernels.copy_rows(from, pitch_, block.rows, block.cols, to, rows.step * cols.output);
       continue;

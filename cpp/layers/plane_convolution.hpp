@@ -22,7 +22,12 @@ struct TapAxis {
 struct PlaneConvolutionOptions {
   std::size_t channels = 1, filters = 1, groups = 1;
   std::array<TapAxis, 3> axes;
+  // More than 1: as many filters as row_phases * col_phases share a map of the output, of which
+  // filter (row, col) makes the rows row + i * step and the columns col + j * step.
+  std::size_t row_phases = 1, col_phases = 1;
   Activation activation;
+
+  bool joins_phases() const { return col_phases > 1; }
 
   std::size_t taps() const {  // of a filter
     return channels / groups * axes[0].taps.size() * axes[1].taps.size() * axes[2].taps.size();
@@ -71,6 +76,8 @@ class PlaneConvolution {
   void pack_rows(const KernelTable& kernels, const Block& block, std::size_t phase, const float* x,
                  float* planes) const;
   void pack_row(const KernelTable& kernels, const Block& block, const float* x, float* to) const;
+  void join(const KernelTable& kernels, const Block& block, std::size_t filter, const float* staged,
+            std::size_t stride, float* out) const;
   void compute(const KernelTable& kernels, const Block& block, const Piece& piece,
                const float* planes, float* staged, float* out) const;
 
