@@ -163,6 +163,11 @@ CASES |= {
     "convolution 3x3, many filters": alone(
         "winograd 4x4", convolution(150, 40, 3, 3), (40, 14, 14)
     ),
+    # Some frames at once.
+    "convolution 3x3, small": alone("winograd 4x4", convolution(64, 64, 3, 3), (64, 8, 10)),
+    "convolution 3x3, small and valid": alone(
+        "winograd 4x4", convolution(64, 64, 3, 3, padding="valid"), (64, 10, 14)
+    ),
     "convolution 3x3, valid": alone(
         "winograd 4x4", convolution(30, 20, 3, 3, padding="valid"), (20, 31, 46)
     ),

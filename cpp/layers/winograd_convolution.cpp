@@ -17,6 +17,9 @@ constexpr std::size_t kTile = 4, kTaps = 3, kRun = 4;  // kRun: filters that ker
 constexpr std::size_t kValueFloats = 96 * 1024;
 constexpr std::size_t kStagedFloats = 32 * 1024;
 constexpr std::size_t kPieceRuns = 4;  // a kernel brings the values in once for as many
+// What frames that come in batches may gain at most in cost(): one alone must not be much dearer
+// than it would be directly.
+constexpr double kMostGain = 1.7;
 // Planes of so many channels stay in L1.
 constexpr std::size_t kChannelsAtOnce = 4;
 
@@ -79,6 +82,13 @@ WinogradConvolution::Tiling WinogradConvolution::choose_tiling(const Convolution
   return best;
 }
 
+// Of a map that is one block: as many as fill a vector, with a row of places between them.
+std::size_t WinogradConvolution::frames_of(const ConvolutionOptions& o, const Tiling& t,
+                                           std::size_t lanes) {
+  const bool whole = t.rows * kTile >= o.output[kRows] && t.cols * kTile >= o.output[kCols];
+  return whole ? std::max<std::size_t>((lanes + t.pitch) / ((t.rows + 1) * t.pitch), 1) : 1;
+}
+
 double WinogradConvolution::cost(const ConvolutionOptions& o, const KernelTable& kernels) {
   const std::size_t lanes = kernels.tiles_per_block;
   const auto channels = static_cast<double>(o.channels / o.groups);
@@ -88,7 +98,9 @@ double WinogradConvolution::cost(const ConvolutionOptions& o, const KernelTable&
   constexpr double kProduct = 1.25, kInput = 450.0, kOutput = 2000.0;
   const double tile =
       groups * (kProduct * kProducts * channels * kRun * runs + kInput * channels + kOutput * runs);
-  return tile * static_cast<double>(vectors_of_map(o, choose_tiling(o, lanes), lanes) * lanes);
+  const Tiling tiling = choose_tiling(o, lanes);
+  const double map = tile * static_cast<double>(vectors_of_map(o, tiling, lanes) * lanes);
+  return std::max(map / static_cast<double>(frames_of(o, tiling, lanes)), map / kMostGain);
 }
 
 WinogradConvolution::WinogradConvolution(const ConvolutionOptions& options,
@@ -101,8 +113,9 @@ WinogradConvolution::WinogradConvolution(const ConvolutionOptions& options,
       tiling_(choose_tiling(o_, lanes_)),
       row_blocks_(tiles(tiles(o_.output[kRows], kTile), tiling_.rows)),
       col_blocks_(tiles(tiles(o_.output[kCols], kTile), tiling_.cols)),
+      frames_(frames_of(o_, tiling_, lanes_)),
       front_(round_up(tiling_.pitch + 1, kAlignedFloats)),
-      places_(tiling_.vectors(tiling_.rows, tiling_.cols, lanes_) * lanes_) {
+      places_(vectors({0, 0, tiling_.rows, tiling_.cols, frames_}) * lanes_) {
   plane_ = odd_lines(front_ + places_ + tiling_.pitch + 1);
   planes_ = std::min(kChannelsAtOnce, group_channels()) * kTile * kTile * plane_;
   values_ = checked_mul(kProducts * places_, group_channels());
@@ -116,6 +129,11 @@ WinogradConvolution::WinogradConvolution(const ConvolutionOptions& options,
     }
   }
   pack_weights(kernels, kernel, bias);
+}
+
+std::size_t WinogradConvolution::vectors(const Block& block) const {
+  const std::size_t frame = (block.rows - 1) * tiling_.pitch + block.cols;
+  return tiles((block.frames - 1) * frame_places() + frame, lanes_);
 }
 
 std::size_t WinogradConvolution::group_runs() const { return tiles(group_filters(), kRun); }
@@ -139,7 +157,7 @@ WinogradConvolution::Block WinogradConvolution::block(std::size_t index) const {
   const std::size_t rows = tiles(o_.output[kRows], kTile), cols = tiles(o_.output[kCols], kTile);
   const std::size_t row = index / col_blocks_ * tiling_.rows;
   const std::size_t col = index % col_blocks_ * tiling_.cols;
-  return {row, col, std::min(tiling_.rows, rows - row), std::min(tiling_.cols, cols - col)};
+  return {row, col, std::min(tiling_.rows, rows - row), std::min(tiling_.cols, cols - col), 1};
 }
 
 // Row `row` of a block, counted from its first tile on: pixels -1 to 4 * cols of it, or those of
@@ -172,21 +190,25 @@ void WinogradConvolution::pack_row(const KernelTable& kernels, const Block& bloc
   clear(last, end);
 }
 
-void WinogradConvolution::transform(const KernelTable& kernels, const Block& block, const float* x,
-                                    float* planes, float* values) const {
+void WinogradConvolution::transform(const KernelTable& kernels, const Block& block,
+                                    const Maps<const float>& x, float* planes,
+                                    float* values) const {
   const std::size_t map = o_.input[kRows] * o_.input[kCols], pixels = kTile * kTile;
   const std::size_t channels = group_channels();
-  const std::size_t vectors = tiling_.vectors(block.rows, block.cols, lanes_);
+  const std::size_t count = vectors(block);
   WinogradPatches patches{};
   patches.v_channels = channels;
   for (std::size_t first = 0; first < channels; first += kChannelsAtOnce) {
     patches.channels = std::min(kChannelsAtOnce, channels - first);
-    for (std::size_t c = 0; c < patches.channels; ++c) {
+    for (std::size_t i = 0; i < patches.channels * block.frames; ++i) {
+      const std::size_t c = i % patches.channels, frame = i / patches.channels;
+      const float* from = x.of(frame) + (first + c) * map;
+      float* to = planes + c * pixels * plane_ + frame * frame_places();
       for (std::ptrdiff_t row = -1; row <= signed_(block.rows * kTile); ++row) {
-        pack_row(kernels, block, row, x + (first + c) * map, planes + c * pixels * plane_);
+        pack_row(kernels, block, row, from, to);
       }
     }
-    for (std::size_t vector = 0; vector < vectors; ++vector) {
+    for (std::size_t vector = 0; vector < count; ++vector) {
       patches.grid = {plane_, tiling_.pitch, nullptr, nullptr};
       if (tiling_.masked) {
         patches.grid.left = edges_.data() + vector * lanes_;
@@ -217,8 +239,8 @@ void WinogradConvolution::leave(const KernelTable& kernels, const Block& block, 
 // Runs `first` on of a group's filters.
 void WinogradConvolution::compute(const KernelTable& kernels, const Block& block, std::size_t group,
                                   std::size_t first, std::size_t runs, const float* values,
-                                  float* staged, float* out) const {
-  const std::size_t vectors = tiling_.vectors(block.rows, block.cols, lanes_);
+                                  float* staged, const Maps<float>& out) const {
+  const std::size_t count = vectors(block);
   const std::size_t map = o_.output[kRows] * o_.output[kCols];
   WinogradConvBlock b{};
   b.channels = group_channels();
@@ -230,23 +252,30 @@ void WinogradConvolution::compute(const KernelTable& kernels, const Block& block
     const std::size_t run = group * group_runs() + first;
     b.weights = weights_.data() + run * kRun * kProducts * b.channels;
     b.bias = bias_.data() + run * kRun;
-    for (std::size_t vector = 0; vector < vectors; ++vector) {
+    for (std::size_t vector = 0; vector < count; ++vector) {
       b.v = values + vector * kProducts * b.channels * lanes_;
       b.out = staged + vector * lanes_;
       kernels.winograd_4x4_conv_block(b);
     }
     const std::size_t filters = std::min(b.runs * kRun, group_filters() - first * kRun);
-    for (std::size_t f = 0; f < filters; ++f) {
-      leave(kernels, block, staged + f * kTile * kTile * places_,
-            out + (group * group_filters() + first * kRun + f) * map);
+    for (std::size_t i = 0; i < filters * block.frames; ++i) {
+      const std::size_t f = i % filters, frame = i / filters;
+      leave(kernels, block, staged + f * kTile * kTile * places_ + frame * frame_places(),
+            out.of(frame) + (group * group_filters() + first * kRun + f) * map);
     }
   }
 }
 
 void WinogradConvolution::run(const Exec& exec, const float* const* in, float* const* out,
                               State&) const {
-  const int threads = threads_for(exec, cost_);
-  const std::size_t blocks = row_blocks_ * col_blocks_;
+  run_batch(exec, 1, in[0], 0, out[0], 0);
+}
+
+void WinogradConvolution::run_batch(const Exec& exec, std::size_t frames, const float* in,
+                                    std::size_t in_step, float* out, std::size_t out_step) const {
+  const int threads = threads_for(exec, cost_ * static_cast<double>(frames));
+  const std::size_t batches = tiles(frames, frames_);
+  const std::size_t blocks = row_blocks_ * col_blocks_ * batches;
   const FilterSplit split = split_filters(group_runs(), blocks * o_.groups, kPieceRuns, threads);
   const std::size_t map = group_channels() * o_.input[kRows] * o_.input[kCols];
   parallel_tasks(threads, blocks * o_.groups * split.runs, [&](std::size_t part, Tasks& tasks) {
@@ -255,12 +284,17 @@ void WinogradConvolution::run(const Exec& exec, const float* const* in, float* c
     std::size_t transformed = blocks * o_.groups;
     for (std::size_t task = 0; tasks.next(task);) {
       const std::size_t at = task / split.runs, group = at % o_.groups;
-      const Block b = block(at / o_.groups);
-      if (at != transformed) transform(*exec.kernels, b, in[0] + group * map, planes, values);
+      const std::size_t first_frame = at / o_.groups % batches * frames_;
+      Block b = block(at / o_.groups / batches);
+      b.frames = std::min(frames_, frames - first_frame);
+      if (at != transformed) {
+        const float* x = in + first_frame * in_step + group * map;
+        transform(*exec.kernels, b, {x, in_step}, planes, values);
+      }
       transformed = at;
       const std::size_t first = task % split.runs * split.step;
       compute(*exec.kernels, b, group, first, std::min(split.step, group_runs() - first), values,
-              values + values_, out[0]);
+              values + values_, {out + first_frame * out_step, out_step});
     }
   });
 }

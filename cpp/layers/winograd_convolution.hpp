@@ -23,6 +23,10 @@ class WinogradConvolution : public Layer {
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  // Small maps: the tiles of one fill a part of a vector.
+  bool likes_batches() const override { return frames_ > 1; }
+  void run_batch(const Exec& exec, std::size_t frames, const float* in, std::size_t in_step,
+                 float* out, std::size_t out_step) const override;
   std::size_t scratch_floats() const override { return planes_ + values_ + staged_; }
   std::string kernel(const Exec& exec) const override;
   std::string choice() const override { return choice_; }
@@ -39,24 +43,38 @@ class WinogradConvolution : public Layer {
   };
   struct Block {
     std::size_t row, col, rows, cols;  // in tiles
+    std::size_t frames;
+  };
+  // Frames of a batch, `step` floats from one to the next.
+  template <class T>
+  struct Maps {
+    T* data;
+    std::size_t step;
+    T* of(std::size_t frame) const { return data + frame * step; }
   };
 
   static std::size_t vectors_of_map(const ConvolutionOptions& options, const Tiling& tiling,
                                     std::size_t lanes);
   static Tiling choose_tiling(const ConvolutionOptions& options, std::size_t lanes);
+  static std::size_t frames_of(const ConvolutionOptions& options, const Tiling& tiling,
+                               std::size_t lanes);
   void pack_weights(const KernelTable& kernels, const float* kernel, const float* bias);
   Block block(std::size_t index) const;
-  void transform(const KernelTable& kernels, const Block& block, const float* x, float* planes,
-                 float* values) const;
+  std::size_t vectors(const Block& block) const;
+  void transform(const KernelTable& kernels, const Block& block, const Maps<const float>& x,
+                 float* planes, float* values) const;
   void pack_row(const KernelTable& kernels, const Block& block, std::ptrdiff_t row, const float* x,
                 float* planes) const;
   void compute(const KernelTable& kernels, const Block& block, std::size_t group, std::size_t first,
-               std::size_t runs, const float* values, float* staged, float* out) const;
+               std::size_t runs, const float* values, float* staged, const Maps<float>& out) const;
   void leave(const KernelTable& kernels, const Block& block, const float* planes, float* out) const;
 
   std::size_t group_channels() const { return o_.channels / o_.groups; }
   std::size_t group_filters() const { return o_.filters / o_.groups; }
   std::size_t group_runs() const;
+  // From one frame of a block to the next: a row of places more than its tiles have is the border
+  // below the one and above the other.
+  std::size_t frame_places() const { return (tiling_.rows + 1) * tiling_.pitch; }
 
   ConvolutionOptions o_;
   std::string choice_;
@@ -64,6 +82,7 @@ class WinogradConvolution : public Layer {
   std::size_t lanes_;  // places that a kernel takes at once
   Tiling tiling_;
   std::size_t row_blocks_, col_blocks_;
+  std::size_t frames_;         // of a block
   std::size_t front_, plane_;  // floats before the first place of a plane; to the next plane
   std::size_t places_;         // of a block: whole vectors
   std::size_t planes_, values_, staged_;  // floats of the parts of the scratch
