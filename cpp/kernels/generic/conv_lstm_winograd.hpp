@@ -35,7 +35,11 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
           const float* from = sums + ((g * P + p) * Tile + row + r) * V::width;
           unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(from + col * kColumn); });
           winograd_output(m, o);
-          unroll<Tile>([&](auto col) CN_LAMBDA { z[r * Tile + col] = o[col] + shift; });
+          const float (&scale)[Tile] = kWinogradScales<Tile>.of[row + r];
+          unroll<Tile>([&](auto col) CN_LAMBDA {
+            V& to = z[r * Tile + col];
+            to = Tile == 4 ? V::fma(V::broadcast(scale[col]), o[col], shift) : o[col] + shift;
+          });
         });
       };
       V x[4], y[4];

@@ -46,28 +46,45 @@ CN_INLINE void winograd_input(const V (&d)[kPoints], V (&v)[kPoints]) {
   v[5] = winograd_input_0(d[1], d[3], d[5]);
 }
 
-// o = A^T m: o[k] = sum over points p of p^k * m[p], infinity joining the last.
+// o = A^T m: o[k] = sum over points p of p^k * m[p], infinity joining the last. Weights are scaled
+// so that little is left to multiply here (layers/winograd_weights.cpp): m[1] and m[2] by 1/2, m[5]
+// by b; and o[1] and o[3] leave without their factors kOutputScale.
 template <class V>
 CN_INLINE void winograd_output(const V (&m)[kPoints], V (&o)[4]) {
-  const auto constant = [](double x) { return V::broadcast(static_cast<float>(x)); };
   const V sum_a = m[1] + m[2];
   const V sum_b = m[3] + m[4];
   const V difference_a = m[1] - m[2];
   const V difference_b = m[3] - m[4];
-  o[0] = m[0] + (sum_a + sum_b);
-  o[1] = V::fma(constant(kPointA), difference_a, constant(kPointB) * difference_b);
-  o[2] = V::fma(constant(0.5), sum_a, constant(2.0) * sum_b);
-  o[3] = V::fma(constant(0.5 * kPointA), difference_a,
-                V::fma(constant(2.0 * kPointB), difference_b, m[5]));
+  o[0] = V::fma(V::broadcast(2.0F), sum_a, m[0] + sum_b);
+  o[1] = difference_a + difference_b;
+  o[2] = V::fma(V::broadcast(2.0F), sum_b, sum_a);
+  o[3] = V::fma(V::broadcast(4.0F), difference_b, difference_a + m[5]);
 }
+inline constexpr double kOutputScale[4] = {1.0, kPointB, 1.0, kPointA};
 
-// The same for the two outputs of F(2, 5).
+// The same for the two outputs of F(2, 5), which lack no factors.
 template <class V>
 CN_INLINE void winograd_output(const V (&m)[kPoints], V (&o)[2]) {
-  const V a = V::broadcast(static_cast<float>(kPointA));
   const V b = V::broadcast(static_cast<float>(kPointB));
-  o[0] = m[0] + ((m[1] + m[2]) + (m[3] + m[4]));
-  o[1] = V::fma(a, m[1] - m[2], V::fma(b, m[3] - m[4], m[5]));
+  o[0] = V::fma(V::broadcast(2.0F), m[1] + m[2], m[0] + (m[3] + m[4]));
+  o[1] = V::fma(b, (m[1] - m[2]) + (m[3] - m[4]), m[5]);
 }
+
+// What pixel `col` of row `row` of a tile lacks after both directions.
+template <std::size_t Tile>
+constexpr float winograd_scale(std::size_t row, std::size_t col) {
+  return Tile == 4 ? static_cast<float>(kOutputScale[row] * kOutputScale[col]) : 1.0F;
+}
+template <std::size_t Tile>
+struct WinogradScales {
+  float of[Tile][Tile];
+  constexpr WinogradScales() : of{} {
+    for (std::size_t row = 0; row < Tile; ++row) {
+      for (std::size_t col = 0; col < Tile; ++col) of[row][col] = winograd_scale<Tile>(row, col);
+    }
+  }
+};
+template <std::size_t Tile>
+inline constexpr WinogradScales<Tile> kWinogradScales{};
 
 }  // namespace cn

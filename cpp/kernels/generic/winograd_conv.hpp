@@ -30,7 +30,7 @@ CN_INLINE void winograd_maps(const WinogradConvBlock& b, const float* sums, std:
         unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(from + col * kColumn); });
         winograd_output(m, o);
         unroll<kTile>([&](auto col) CN_LAMBDA {
-          V y = o[col] + bias;
+          V y = V::fma(V::broadcast(kWinogradScales<kTile>.of[row][col]), o[col], bias);
           if (b.relu) y = V::max(least, y);
           y.store(to + (row * kTile + col) * b.out_plane + p * V::width);
         });
