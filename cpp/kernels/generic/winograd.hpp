@@ -27,16 +27,18 @@ CN_INLINE void winograd_input_12(V d1, V d2, V d3, V d4, V& v1, V& v2) {
   const V minus_2 = V::broadcast(-2.0F);
   const V even = V::fma(minus_2, d2, d4);
   const V odd = V::fma(minus_2, d1, d3);
-  v1 = V::fma(V::broadcast(static_cast<float>(kPointA)), odd, even);
-  v2 = V::fma(V::broadcast(static_cast<float>(-kPointA)), odd, even);
+  const V part = V::broadcast(static_cast<float>(kPointA)) * odd;
+  v1 = even + part;
+  v2 = even - part;
 }
 template <class V>
 CN_INLINE void winograd_input_34(V d1, V d2, V d3, V d4, V& v3, V& v4) {
   const V minus_half = V::broadcast(-0.5F);
   const V even = V::fma(minus_half, d2, d4);
   const V odd = V::fma(minus_half, d1, d3);
-  v3 = V::fma(V::broadcast(static_cast<float>(kPointB)), odd, even);
-  v4 = V::fma(V::broadcast(static_cast<float>(-kPointB)), odd, even);
+  const V part = V::broadcast(static_cast<float>(kPointB)) * odd;
+  v3 = even + part;
+  v4 = even - part;
 }
 template <class V>
 CN_INLINE void winograd_input(const V (&d)[kPoints], V (&v)[kPoints]) {
