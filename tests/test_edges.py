@@ -158,6 +158,37 @@ def test_every_number_is_looked_at(name: str, isa: str) -> None:
     assert stream.frames == 1
 
 
+def test_the_first_input_that_is_refused_is_named() -> None:
+    """Whether a layer looks at it or the way in does, which it does where it has to copy."""
+    node = Node("sum", spec.Merge("add"), ("a", "b"), ("y",))
+    inputs = (Input("a", (4, 6)), Input("b", (4, 6)))
+    net = NetworkSpec("sum", inputs, (node,), (Output("y", "y"),))
+    stream = cn.Model(net, threads=1).stream()
+    broken = np.full((4, 6), np.nan, np.float32)
+    for a, b in ((broken, broken), (broken, broken.T.copy().T), (broken.T.copy().T, broken)):
+        with pytest.raises(cn.InputError, match="input 'a', frame 0"):
+            stream.push({"a": a, "b": b})
+    with pytest.raises(cn.InputError, match="input 'b', frame 0"):
+        stream.push({"a": np.zeros((4, 6), np.float32), "b": broken.T.copy().T})
+
+
+def test_a_run_is_a_new_sequence() -> None:
+    """Its arrays have room for the frames of one."""
+    net = CASES["tanh"].net
+    stream = cn.Model(net, threads=1).stream()
+    x = np.zeros((2, *net.inputs[0].shape), np.float32)
+    stream.push(x[0])
+    with pytest.raises(cn.InputError, match="expected a new sequence"):
+        stream._core.run([x], [np.zeros_like(x)])
+
+
+def test_a_false_alarm_is_one_call() -> None:
+    node = Node("sum", spec.Merge("add"), ("x", "x"), ("y",))
+    net = NetworkSpec("sum", (Input("x", (40,)),), (node,), (Output("y", "y"),))
+    profile = cn.Model(net, threads=1).profile(np.full((3, 40), 3e38, np.float32))
+    assert [record.frame for record in profile.records if record.name == "sum"] == [0, 1, 2]
+
+
 def test_a_layer_looks_before_others_remember() -> None:
     """What refuses a frame runs first: a recurrent layer behind it has not gone on."""
     rng = np.random.default_rng(0)

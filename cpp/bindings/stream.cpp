@@ -146,6 +146,7 @@ py::array_t<float> new_array(const Shape& shape) {
 // A sequence from its first frame to its end; `to` as of push() and finish() together.
 void run(PyStream& self, const Arrays& arrays, std::vector<py::array_t<float>> to) {
   const PyStream::Use stream(self);
+  if (stream->frames() != 0) throw InputError("stream: expected a new sequence, found frames");
   Frames frames(stream->network(), arrays);
   const std::vector<std::size_t> none(to.size(), 0);
   Stream::Targets targets =

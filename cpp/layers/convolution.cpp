@@ -171,7 +171,8 @@ std::size_t tap_of(const Remainder& phase, std::ptrdiff_t tap) {
 }
 
 // All remainders of rows and columns as filters of one convolution, with zeros for the taps that
-// only others have: a few filters alone leave the register tiles of the kernel half empty.
+// only others have: a few filters alone leave the register tiles of the kernel half empty. An
+// infinity in x becomes NaN where such a zero meets it.
 PlaneConvolution joined(const ConvolutionOptions& o, const KernelTable& kernels,
                         const float* kernel, const float* bias, PlaneConvolutionOptions planes) {
   const std::vector<Remainder> rows = remainders(o, 1), cols = remainders(o, 2);

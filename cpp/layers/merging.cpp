@@ -1,6 +1,7 @@
 #include "layers/merging.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "base/parallel.hpp"
@@ -100,7 +101,12 @@ bool Merge::checks_inputs() const {
   const auto shows = [](Combine f) {
     return f == Combine::add || f == Combine::subtract || f == Combine::multiply;
   };
-  return std::all_of(functions_.begin(), functions_.end(), shows);
+  const auto finite = [](const Operand& operand) {
+    return std::all_of(operand.constant.begin(), operand.constant.end(),
+                       [](float x) { return std::isfinite(x); });
+  };
+  return std::all_of(functions_.begin(), functions_.end(), shows) &&
+         std::all_of(operands_.begin(), operands_.end(), finite);
 }
 
 void Merge::run(const Exec& exec, const float* const* in, float* const* out, State&) const {

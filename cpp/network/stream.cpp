@@ -163,20 +163,27 @@ void Stream::push(const std::vector<TensorView>& frame, Targets& to, bool more) 
   for (const Port& port : network_->inputs()) {
     if (!network_->value(port.value).sequence) continue;
     const auto input = static_cast<std::size_t>(&port - network_->inputs().data());
-    if (!import_input(input, frame.at(next++))) refuse(port, to);
-  }
-  if (!tick(0, 1, to)) {
-    next = 0;
-    for (const Port& port : network_->inputs()) {
-      if (!network_->value(port.value).sequence) continue;
-      const TensorView& from = frame.at(next++);
-      const bool left = network_->value(port.value).checked_by_step && outside_[port.value];
-      if (left && !is_finite(exec_, port, from)) refuse(port, to);
+    if (!import_input(input, frame.at(next++))) {
+      const Port* before = refused(frame, input);
+      refuse(before == nullptr ? port : *before, to);
     }
-    tick(0, 1, to);  // a false alarm, and nobody looks again
   }
+  tick(0, 1, to, &frame);
   ++frames_;
   run_loops(more, to);
+}
+
+// The first of the inputs below `end` that a step looks at and that is not finite, or null.
+const Port* Stream::refused(const std::vector<TensorView>& frame, std::size_t end) const {
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < end; ++i) {
+    const Port& port = network_->inputs()[i];
+    if (!network_->value(port.value).sequence) continue;
+    const TensorView& from = frame.at(next++);
+    const bool left = network_->value(port.value).checked_by_step && outside_[port.value];
+    if (left && !is_finite(exec_, port, from)) return &port;
+  }
+  return nullptr;
 }
 
 void Stream::refuse(const Port& port, Targets& to) {
@@ -253,7 +260,8 @@ void Stream::take(const Feed& feed, std::int64_t tick, float* to) const {
 }
 
 // Runs the next ticks of a loop; at most its batch.
-bool Stream::tick(int number, std::size_t ticks, Targets& to) {
+void Stream::tick(int number, std::size_t ticks, Targets& to,
+                  const std::vector<TensorView>* frame) {
   const Loop& loop = network_->loops()[static_cast<std::size_t>(number)];
   Progress& progress = progress_[static_cast<std::size_t>(number)];
   if (number > 0) set_frame(progress.ticks);
@@ -271,10 +279,10 @@ bool Stream::tick(int number, std::size_t ticks, Targets& to) {
   }
   for (const std::size_t index : loop.frame_steps) {
     run_step(index, ticks);
-    if (exec_.not_finite != nullptr) {
-      exec_.not_finite = nullptr;
-      if (not_finite_) return false;
-    }
+    if (frame == nullptr || exec_.not_finite == nullptr) continue;
+    exec_.not_finite = nullptr;  // the first step has looked
+    const Port* port = not_finite_ ? refused(*frame, network_->inputs().size()) : nullptr;
+    if (port != nullptr) refuse(*port, to);
   }
   for (std::size_t k = 0; k < ticks; ++k) {
     for (const std::size_t i : loop.fed) {
@@ -290,7 +298,6 @@ bool Stream::tick(int number, std::size_t ticks, Targets& to) {
     }
   }
   progress.ticks += static_cast<std::int64_t>(ticks);
-  return true;
 }
 
 void Stream::write_output(std::size_t output, std::size_t tick, Targets& to) {

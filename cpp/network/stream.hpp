@@ -79,6 +79,7 @@ class Stream {
   Reader reader_of(ValueId id);
   // False when a number is not finite; where a step looks, exec_.not_finite waits for it.
   bool import_input(std::size_t input, const TensorView& from);
+  const Port* refused(const std::vector<TensorView>& frame, std::size_t end) const;
   [[noreturn]] void refuse(const Port& port, Targets& to);
   void import_initial(int loop);
   void run_step(std::size_t index, std::size_t ticks);
@@ -87,8 +88,9 @@ class Stream {
 
   std::int64_t ready(const Loop& loop, std::int64_t done) const;
   void take(const Feed& feed, std::int64_t tick, float* to) const;
-  // False when the first step has found a number that is not finite.
-  bool tick(int loop, std::size_t ticks, Targets& to);
+  // `frame`: what was pushed, for inputs that the first step looks at.
+  void tick(int loop, std::size_t ticks, Targets& to,
+            const std::vector<TensorView>* frame = nullptr);
   void run_ready(int loop, bool wait_for_batch, Targets& to);
   void run_loops(bool wait_for_batch, Targets& to);  // all but the first
   void end(int loop, Targets& to);

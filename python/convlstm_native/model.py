@@ -48,7 +48,7 @@ class Model:
     kernels, one of :func:`available_isas`; by default ``CONVLSTM_NATIVE_ISA`` or the best.
     ``optimize=False`` skips the load-time rewrites. ``algorithm``: ``"auto"`` computes 3x3
     convolutions and the cells of 3x3 and 5x5 by Winograd where that is faster, ``"direct"`` never
-    does.
+    does. Where an inner layer overflows, convolutions may give NaN to pixels beside an infinity.
 
     Raises :class:`UnsupportedModelError` that lists every reason why the network cannot run, and
     :class:`InputError` for an unknown ``isa`` or ``threads`` below 1.

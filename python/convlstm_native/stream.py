@@ -158,10 +158,7 @@ class Stream:
 
     def predict_arrays(self, whole: list[tensors.Tensor], check: Callable[[], None]) -> Outputs:
         """:meth:`predict_checked` of an array (T, *shape) for each sequence input, of the right shape."""
-        frames = len(whole[0])
-        if not frames or any(len(array) != frames for array in whole):
-            found = [len(array) for array in whole]
-            raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
+        frames = _length(whole)
         self._begin_again()
         self._check_length(frames, whole=True)
         outputs = self._new_arrays(0, None, frames)
@@ -195,7 +192,7 @@ class Stream:
         """What :meth:`predict` on ``given`` does when, in a new sequence; see :meth:`Model.profile`."""
         self._expect_sequences()
         whole = self._arrays(given)
-        self._core.start_profile(len(whole[0]) if whole else tensors.CHUNK_FRAMES)
+        self._core.start_profile(_length(whole) if whole else tensors.CHUNK_FRAMES)
         self.reset()
         self.predict(given)
         return self._core.profile_events()
@@ -325,6 +322,14 @@ class Stream:
         to = self._new_arrays(self.frames, self.frames + len(given))
         self._core.push([np.concatenate(arrays) for arrays in zip(*given, strict=True)], to)
         return dict(zip(self._names, to, strict=True))
+
+
+def _length(arrays: list[tensors.Tensor]) -> int:
+    """The number of frames that all have; raises :class:`InputError` where they differ or it is zero."""
+    found = [len(array) for array in arrays]
+    if not found[0] or any(length != found[0] for length in found):
+        raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
+    return found[0]
 
 
 def _runs(frames: Iterable[Any], count: int) -> Iterator[list[Any]]:
