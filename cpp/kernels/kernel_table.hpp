@@ -290,12 +290,13 @@ struct KernelTable {
                        float* planes, std::size_t plane);
   void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
-  // These three return false when a number of x is infinite or not a number; a sum of large ones
+  // These four return false when a number of x is infinite or not a number; a sum of large ones
   // that overflows may pass for one.
   bool (*reduce_block)(const ReduceBlock& block);
   bool (*softmax_block)(const SoftmaxBlock& block);
   // out[i] = activation(x[i]); out may be x.
   bool (*activate)(const Activation& activation, const float* x, float* out, std::size_t count);
+  bool (*copy_finite)(const float* x, std::size_t count, float* out);
   // False when a number is infinite or not a number.
   bool (*all_finite)(const float* x, std::size_t count);
   // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.

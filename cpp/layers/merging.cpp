@@ -154,9 +154,8 @@ void Concatenate::copy(const Exec& exec, const float* const* in, std::size_t row
     const std::size_t to = std::min(end, first + lengths_[i]);
     if (from >= to) continue;
     const float* source = in[i] + row * lengths_[i];
-    exec.kernels->copy_rows(source + (from - first), 0, 1, to - from, out + row * length_ + from,
-                            0);
-    exec.check(out + row * length_ + from, to - from);
+    exec.report(
+        exec.kernels->copy_finite(source + (from - first), to - from, out + row * length_ + from));
   }
 }
 

@@ -143,7 +143,7 @@ bool activate(const Activation& f, const float* x, float* out, std::size_t count
   FiniteCheck<V, kVectors> check;
   for (; i + kVectors * V::width <= count; i += kVectors * V::width) {
     V four[kVectors];
-    unroll<kVectors>([&](auto k) CN_LAMBDA { four[k] = V::load(x + i + k * V::width); });
+    unroll<kVectors>([&](auto k) CN_LAMBDA { four[k] = V::load_once(x + i + k * V::width); });
     unroll<kVectors>([&](auto k) CN_LAMBDA { check.template look<k>(four[k]); });
     apply(f, four);
     unroll<kVectors>([&](auto k) CN_LAMBDA { four[k].store(out + i + k * V::width); });

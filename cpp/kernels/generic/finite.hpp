@@ -16,6 +16,14 @@ CN_INLINE V load_until(const float* p, const float* end) {
   return V::load(lanes);
 }
 
+template <class V>
+CN_INLINE void store_until(V x, float* p, const float* end) {
+  if (end - p >= static_cast<std::ptrdiff_t>(V::width)) return x.store(p);
+  float lanes[V::width];
+  x.store(lanes);
+  for (std::size_t i = 0; p + i < end; ++i) p[i] = lanes[i];
+}
+
 // Half to half, so that few joins wait for each other; destroys the lanes.
 template <std::size_t Width, class T, class Join>
 CN_INLINE T join_lanes(T (&lanes)[Width], Join join) {
@@ -60,6 +68,27 @@ bool all_finite(const float* x, std::size_t count) {
                         CN_LAMBDA { check.template look<k>(V::load(x + i + k * V::width)); });
   }
   for (; i < count; i += V::width) check.template look<0>(load_until<V>(x + i, x + count));
+  return check.all_finite();
+}
+
+// out = x, which it looks at.
+template <class V>
+bool copy_finite(const float* x, std::size_t count, float* out) {
+  constexpr std::size_t kChains = 4;
+  FiniteCheck<V, kChains> check;
+  std::size_t i = 0;
+  for (; i + kChains * V::width <= count; i += kChains * V::width) {
+    unroll<kChains>([&](auto k) CN_LAMBDA {
+      const V v = V::load_once(x + i + k * V::width);
+      check.template look<k>(v);
+      v.store(out + i + k * V::width);
+    });
+  }
+  for (; i < count; i += V::width) {
+    const V v = load_until<V>(x + i, x + count);
+    check.template look<0>(v);
+    store_until(v, out + i, out + count);
+  }
   return check.all_finite();
 }
 

@@ -34,7 +34,7 @@ template <class V, class Op, bool Whole, class Check>
 CN_INLINE V join_rows(const float* x, std::size_t rows, std::size_t stride, const float* end,
                       Check& check) {
   const auto load_as = [&](auto chain, const float* p) CN_LAMBDA {
-    const V v = Whole ? V::load(p) : load_until<V>(p, end);
+    const V v = Whole ? V::load_once(p) : load_until<V>(p, end);  // for the check, too
     check.template look<chain>(v);
     return v;
   };

@@ -33,14 +33,6 @@ CN_INLINE void exp_of_negative(V (&x)[N]) {
 }
 
 template <class V>
-CN_INLINE void store_until(V x, float* p, const float* end) {
-  if (end - p >= static_cast<std::ptrdiff_t>(V::width)) return x.store(p);
-  float lanes[V::width];
-  x.store(lanes);
-  for (std::size_t i = 0; p + i < end; ++i) p[i] = lanes[i];
-}
-
-template <class V>
 CN_INLINE V logarithm_of(V x) {
   float lanes[V::width];
   x.store(lanes);
@@ -100,7 +92,7 @@ CN_INLINE float largest_of(const float* x, std::size_t count, bool& finite) {
   for (V& v : largest) v = V::broadcast(x[0]);
   for_vectors<V>(0, count, [&](std::size_t i, auto vectors) CN_LAMBDA {
     unroll<vectors>([&](auto k) CN_LAMBDA {
-      const V v = V::load(x + i + k * V::width);
+      const V v = V::load_once(x + i + k * V::width);
       check.template look<k>(v);
       largest[k] = V::max(largest[k], v);
     });

@@ -56,6 +56,7 @@ constexpr KernelTable make_table(const char* name) {
   table.norm_pool_row = norm_pool_row<V>;
   table.reduce_block = reduce_block<V>;
   table.softmax_block = softmax_block<V>;
+  table.copy_finite = copy_finite<V>;
   table.all_finite = all_finite<V>;
   table.activate = activate<V>;
   table.combine = combine<V>;
