@@ -24,6 +24,7 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
   constexpr std::size_t kLanes = P * V::width;
   constexpr std::size_t kColumn = kGates * P * Tile * V::width;
   constexpr std::size_t kRows = 4 / Tile;  // of pixels at a time
+  static constexpr WinogradScales<Tile> kScales{};
 #pragma GCC unroll 1
   for (std::size_t p = 0; p < P; ++p) {
 #pragma GCC unroll 1
@@ -35,7 +36,7 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
           const float* from = sums + ((g * P + p) * Tile + row + r) * V::width;
           unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(from + col * kColumn); });
           winograd_output(m, o);
-          const float (&scale)[Tile] = kWinogradScales<Tile>.of[row + r];
+          const float (&scale)[Tile] = kScales.of[row + r];
           unroll<Tile>([&](auto col) CN_LAMBDA {
             V& to = z[r * Tile + col];
             to = Tile == 4 ? V::fma(V::broadcast(scale[col]), o[col], shift) : o[col] + shift;

@@ -77,6 +77,7 @@ template <std::size_t Tile>
 constexpr float winograd_scale(std::size_t row, std::size_t col) {
   return Tile == 4 ? static_cast<float>(kOutputScale[row] * kOutputScale[col]) : 1.0F;
 }
+// To be a static of functions over a vector type: others would be shared between instruction sets.
 template <std::size_t Tile>
 struct WinogradScales {
   float of[Tile][Tile];
@@ -86,7 +87,4 @@ struct WinogradScales {
     }
   }
 };
-template <std::size_t Tile>
-inline constexpr WinogradScales<Tile> kWinogradScales{};
-
 }  // namespace cn

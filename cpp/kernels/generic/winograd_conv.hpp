@@ -18,6 +18,7 @@ struct NoPrefetcher {
 template <class V, std::size_t P>
 CN_INLINE void winograd_maps(const WinogradConvBlock& b, const float* sums, std::size_t run) {
   constexpr std::size_t kTile = 4, kColumn = kGates * P * kTile * V::width;
+  static constexpr WinogradScales<kTile> kScales{};
   for (std::size_t f = 0; f < kGates; ++f) {
     const V bias = V::broadcast(b.bias[run * kGates + f]);
     const V least = V::broadcast(0.0F);
@@ -30,7 +31,7 @@ CN_INLINE void winograd_maps(const WinogradConvBlock& b, const float* sums, std:
         unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(from + col * kColumn); });
         winograd_output(m, o);
         unroll<kTile>([&](auto col) CN_LAMBDA {
-          V y = V::fma(V::broadcast(kWinogradScales<kTile>.of[row][col]), o[col], bias);
+          V y = V::fma(V::broadcast(kScales.of[row][col]), o[col], bias);
           if (b.relu) y = V::max(least, y);
           y.store(to + (row * kTile + col) * b.out_plane + p * V::width);
         });
