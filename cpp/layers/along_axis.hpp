@@ -25,7 +25,7 @@ class Softmax : public Layer {
 
  private:
   // Rows of a few numbers, turned into columns: a vector's lanes belong to as many rows.
-  // False as of the kernel.
+  // False when a number of x is not finite.
   bool short_rows(const KernelTable& kernels, const float* x, std::size_t rows, float* y) const;
 
   AroundAxis frame_;

@@ -226,13 +226,12 @@ void WinogradConvolution::leave(const KernelTable& kernels, const Block& block, 
   const std::size_t rows = std::min(block.rows * kTile, o_.output[kRows] - block.row * kTile);
   const std::size_t cols = std::min(block.cols * kTile, o_.output[kCols] - block.col * kTile);
   float* to = out + block.row * kTile * o_.output[kCols] + block.col * kTile;
+  const Activation::Kind kind = o_.activation.kind;
+  const bool done = kind == Activation::Kind::relu || kind == Activation::Kind::linear;
   for (std::size_t row = 0; row < rows; ++row, to += o_.output[kCols]) {
     const float* from = planes + row % kTile * kTile * places_ + row / kTile * tiling_.pitch;
     kernels.join_phases(kTile, from, places_, cols, to);
-    if (o_.activation.kind == Activation::Kind::relu) continue;
-    if (o_.activation.kind != Activation::Kind::linear) {
-      kernels.activate(o_.activation, to, to, cols);
-    }
+    if (!done) kernels.activate(o_.activation, to, to, cols);
   }
 }
 
