@@ -114,17 +114,12 @@ class Frames {
 
   std::size_t count() const { return static_cast<std::size_t>(count_); }
   void push_to(Stream& stream, Stream::Targets& targets) {
-    for (py::ssize_t frame = 0; frame < count_; ++frame) {
-      stream.push(views_, targets, frame + 1 < count_);
-      for (std::size_t i = 0; i < views_.size(); ++i) {
-        views_[i].data = static_cast<const std::byte*>(views_[i].data) + steps_[i];
-      }
-    }
+    stream.push_clip(std::move(views_), steps_, count(), targets);
   }
 
  private:
   std::vector<TensorView> views_;
-  std::vector<py::ssize_t> steps_;  // bytes from a frame to the next
+  std::vector<std::ptrdiff_t> steps_;  // bytes from a frame to the next
   py::ssize_t count_;
 };
 

@@ -11,6 +11,9 @@ namespace {
 // Frames of a layer that likes batches run at once: its weights come from memory once for all.
 constexpr std::size_t kBatch = 8;
 
+// Floats between the layers for which a core's own cache has room: 1 MB.
+constexpr std::size_t kSmallFrame = std::size_t{1} << 18;
+
 std::size_t index(int loop) { return static_cast<std::size_t>(loop); }
 
 }  // namespace
@@ -67,6 +70,15 @@ std::size_t Network::batch() const {
   std::size_t most = 1;
   for (const Loop& loop : loops_) most = std::max(most, loop.batch);
   return most;
+}
+
+bool Network::frames_apart() const {
+  const auto stateless = [](const Step& step) { return step.layer->state_floats() == 0; };
+  const auto comes_in_frames = [&](const Port& port) { return value(port.value).sequence; };
+  return loops_.size() == 1 && start_steps_.empty() && loops_[0].end_steps.empty() &&
+         arena_floats_ <= kSmallFrame && std::all_of(steps_.begin(), steps_.end(), stateless) &&
+         std::all_of(inputs_.begin(), inputs_.end(), comes_in_frames) &&
+         std::all_of(outputs_.begin(), outputs_.end(), comes_in_frames);
 }
 
 bool Network::in_step(int number) const {

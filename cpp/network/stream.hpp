@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,11 @@ class Stream {
   // for the frames that follow. Throws InputError, and leaves the stream as it was, when a number
   // is not finite.
   void push(const std::vector<TensorView>& frame, Targets& to, bool more = false);
+
+  // push() for each of `count` frames, `steps[i]` bytes from one to the next in the i-th input.
+  // Where they do not depend on each other a thread may run one while others run the next.
+  void push_clip(std::vector<TensorView> frame, const std::vector<std::ptrdiff_t>& steps,
+                 std::size_t count, Targets& to);
 
   // Ends the sequence and writes what is left of each output: the frames, or the single.
   void finish(Targets& to);
@@ -71,6 +77,15 @@ class Stream {
     bool ended = false;
   };
 
+  // Runs some frames of a clip on one thread.
+  struct Helper {
+    std::unique_ptr<Stream> stream;
+    std::vector<TensorView> frame;
+    Targets to;
+    std::exception_ptr error;  // of frame number `failed` of the clip
+    std::size_t failed;
+  };
+
   // While a loop ticks, where a value of it lies; null where a layer takes the frame row by row.
   float* at(ValueId id);
   const float* at(ValueId id) const;
@@ -82,6 +97,9 @@ class Stream {
   const Port* refused(const std::vector<TensorView>& frame, std::size_t end) const;
   [[noreturn]] void refuse(const Port& port, Targets& to);
   void import_initial(int loop);
+  std::size_t frames_apart(std::size_t count) const;
+  void push_apart(const std::vector<TensorView>& frame, const std::vector<std::ptrdiff_t>& steps,
+                  std::size_t count, Targets& to);
   void run_step(std::size_t index, std::size_t ticks);
   void write_output(std::size_t output, std::size_t tick, Targets& to);
   void set_frame(std::int64_t frame);
@@ -106,6 +124,7 @@ class Stream {
   std::atomic<bool> not_finite_{false};
   std::vector<const float*> in_;  // pointers for run_step, kept to spare the heap
   std::vector<float*> out_;
+  std::vector<Helper> helpers_;  // none until push_clip() wants them
   std::size_t frames_ = 0;
   bool finished_ = false;
   std::unique_ptr<Profile> profile_;  // null: nothing is recorded

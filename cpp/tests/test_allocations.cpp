@@ -144,6 +144,26 @@ void check_frames(const std::shared_ptr<const Network>& network, int threads,
   CN_CHECK((barriers() > barriers_before) == (threads > 1 && has_threads()));
 }
 
+// Frames that threads run one each: only the first clip makes what they need.
+void check_clip(int threads) {
+  constexpr std::size_t kCount = kRows * kCols * kChannels, kClip = 24;
+  Chain chain;
+  chain.add(std::make_unique<ActivationLayer>(kCount, function(Activation::Kind::tanh)), {kCount});
+  Stream stream(chain.finish(), threads);
+  stream.begin({}, false);
+  const std::vector<float> clip = random_floats(kClip * kCount, 12);
+  std::vector<float> shown(clip.size());
+  const auto push = [&](std::vector<TensorView> first) {
+    Stream::Targets to{shown.data()};
+    const std::size_t before = allocations;
+    stream.push_clip(std::move(first), {kCount * sizeof(float)}, kClip, to);
+    return allocations - before;
+  };
+  const std::vector<TensorView> first{view_of(clip, DType::float32)};
+  push(first);
+  CN_CHECK(push(first) <= 2);  // the steps and the copy of `first` that are handed over
+}
+
 void check_that_it_counts() {
   const std::size_t before = allocations;
   const std::unique_ptr<int> some = std::make_unique<int>(1);
@@ -163,6 +183,7 @@ int main() {
   for (const int threads : {1, 2}) {
     check_frames(network, threads, view_of(floats, cn::DType::float32));
     check_frames(network, threads, view_of(bytes, cn::DType::uint8));
+    check_clip(threads);
   }
   return report();
 }

@@ -204,6 +204,8 @@ class Model:
     def profile(self, given: tensors.Frames) -> Profile:
         """Runs one sample and says how long each layer took in each frame, and how much it did.
 
+        Frame after frame, also where :meth:`predict` gives threads a frame each.
+
         ``given``: array (T, *frame) or any iterable of frames, as for :meth:`predict`; a dict for a model
         with several inputs. Raises :class:`InputError` as :meth:`predict` does, and for a batch.
 
