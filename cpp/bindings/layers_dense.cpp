@@ -20,8 +20,8 @@ ValueId add_dense(Network& network, const std::string& name, ValueId x, const Fl
   const std::size_t rows = element_count(shape) / inputs;
   shape.back() = units;
   return add_simple(network, name, x,
-                    std::make_unique<Dense>(rows, inputs, units, kernel.data(), bias.data(),
-                                            activation_of(function)),
+                    std::make_unique<Dense>(network.kernels(), rows, inputs, units, kernel.data(),
+                                            bias.data(), activation_of(function)),
                     shape);
 }
 

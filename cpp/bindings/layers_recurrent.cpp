@@ -124,8 +124,9 @@ OutputsAndStates add_recurrent(Network& network, const Sequence& a, RecurrentOpt
   auto layer = std::make_unique<RecurrentLayer>(o, network.kernels(), weights);
   Sequence sequence = a;
   if (o.reads_product) {
-    sequence.x = add_simple(network, a.name + "/input product", a.x, layer->input_product(weights),
-                            {layer->product_size()});
+    sequence.x =
+        add_simple(network, a.name + "/input product", a.x,
+                   layer->input_product(network.kernels(), weights), {layer->product_size()});
   }
   return add_sequence(network, sequence, std::move(layer), {units});
 }

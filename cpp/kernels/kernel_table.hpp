@@ -218,21 +218,18 @@ struct DepthwiseBlock {
   float* out;
 };
 
-// y[r][u] = bias[u] + sum over k of weights[u][k] * x[r][k], each y to the same bits in whatever
-// block it is computed.
+// y[r][u] = bias[u] + sum over k of weights[k][u] * x[r][k], each y to the same bits in whatever
+// block it is computed. Units come in panels of KernelTable::units_per_panel, padded to whole ones.
 struct DenseBlock {
-  const float* weights;  // [units], weights_stride floats apart
-  std::size_t weights_stride;
-  const float* bias;          // [units]
-  std::size_t inputs, units;  // at most kMostDenseUnits
-  const float* x;             // [rows], x_stride floats apart
+  const float* weights;  // [panel][inputs][units_per_panel]
+  const float* bias;     // [units], padded as the panels are
+  std::size_t inputs, units;
+  const float* x;  // [rows], x_stride floats apart
   std::size_t rows, x_stride;
   bool relu;  // max(0, y)
   float* y;
   std::size_t y_stride;
 };
-
-inline constexpr std::size_t kMostDenseUnits = 64;
 
 // out[c] = the mean, or the largest, of x[row * stride + c] over the rows.
 struct ReduceBlock {
@@ -288,6 +285,7 @@ struct KernelTable {
                       float* out);
   void (*split_phases)(std::size_t phases, const float* x, std::size_t cols, std::size_t first,
                        float* planes, std::size_t plane);
+  std::size_t units_per_panel;
   void (*dense_block)(const DenseBlock& block);
   void (*norm_pool_row)(const NormPoolRow& row);
   // These four return false when a number of x is infinite or not a number; a sum of large ones

@@ -7,31 +7,28 @@
 namespace cn {
 namespace {
 
-// Units and rows handed to one product: the weights of a task stay in the cache for all its rows.
-constexpr std::size_t kUnitsPerTask = 16;
-constexpr std::size_t kRowsPerTask = 64;
+// Rows that meet the weights of a panel while these are near.
+constexpr std::size_t kRowsAtOnce = 64;
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-Dense::Dense(std::size_t rows, std::size_t inputs, std::size_t units, const float* kernel,
-             const float* bias, const Activation& activation)
+Dense::Dense(const KernelTable& kernels, std::size_t rows, std::size_t inputs, std::size_t units,
+             const float* kernel, const float* bias, const Activation& activation)
     : rows_(rows),
       inputs_(inputs),
       units_(units),
-      stride_(odd_lines(inputs)),
-      weights_(checked_mul(stride_, units)),
-      bias_(units),
+      lanes_(kernels.units_per_panel),
+      panels_(divide_up(units, lanes_)),
+      weights_(checked_mul(checked_mul(panels_, lanes_), inputs)),
+      bias_(panels_ * lanes_),
       activation_(activation) {
-  // Square tiles: reading and writing both use whole cache lines.
-  constexpr std::size_t kTile = 16;
-  for (std::size_t k0 = 0; k0 < inputs; k0 += kTile) {
-    for (std::size_t unit = 0; unit < units; ++unit) {
-      const std::size_t end = std::min(k0 + kTile, inputs);
-      for (std::size_t k = k0; k < end; ++k) {
-        weights_.data()[unit * stride_ + k] = kernel[k * units + unit];
-      }
+  float* to = weights_.data();
+  for (std::size_t unit = 0; unit < units; unit += lanes_) {
+    const std::size_t count = std::min(lanes_, units - unit);
+    for (std::size_t k = 0; k < inputs; ++k, to += lanes_) {
+      std::copy_n(kernel + k * units + unit, count, to);
     }
   }
   std::copy_n(bias, units, bias_.data());
@@ -50,26 +47,25 @@ void Dense::run_batch(const Exec& exec, std::size_t frames, const float* in, std
 
 void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::size_t in_step,
                      float* out, std::size_t out_step) const {
-  const std::size_t parts = divide_up(units_, kUnitsPerTask);
-  const std::size_t tasks = divide_up(rows, kRowsPerTask) * parts;
+  const std::size_t tasks = divide_up(rows, kRowsAtOnce) * panels_;
   const int threads = threads_for(exec, static_cast<double>(rows * inputs_ * units_));
   parallel_for(threads, tasks, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t task = begin; task < end; ++task) {
-      const std::size_t unit = task % parts * kUnitsPerTask;
-      const std::size_t row = task / parts * kRowsPerTask;
+    while (begin < end) {
+      const std::size_t panel = begin % panels_, panels = std::min(end - begin, panels_ - panel);
+      const std::size_t unit = panel * lanes_, row = begin / panels_ * kRowsAtOnce;
       DenseBlock block{};
-      block.weights = weights_.data() + unit * stride_;
-      block.weights_stride = stride_;
+      block.weights = weights_.data() + unit * inputs_;
       block.bias = bias_.data() + unit;
       block.inputs = inputs_;
-      block.units = std::min(kUnitsPerTask, units_ - unit);
+      block.units = std::min(panels * lanes_, units_ - unit);
       block.x = in + row * in_step;
       block.x_stride = in_step;
-      block.rows = std::min(kRowsPerTask, rows - row);
+      block.rows = std::min(kRowsAtOnce, rows - row);
       block.y = out + row * out_step + unit;
       block.y_stride = out_step;
       block.relu = activation_.kind == Activation::Kind::relu;
       exec.kernels->dense_block(block);
+      begin += panels;
       if (block.relu || activation_.kind == Activation::Kind::linear) continue;
       for (std::size_t r = 0; r < block.rows; ++r) {
         float* y = block.y + r * out_step;

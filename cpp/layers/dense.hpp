@@ -12,8 +12,8 @@ class Dense : public Layer {
   // Weights that do not fit the caches are read from memory for every run.
   static constexpr std::size_t kManyWeights = std::size_t{1} << 18;
 
-  Dense(std::size_t rows, std::size_t inputs, std::size_t units, const float* kernel,
-        const float* bias, const Activation& activation);
+  Dense(const KernelTable& kernels, std::size_t rows, std::size_t inputs, std::size_t units,
+        const float* kernel, const float* bias, const Activation& activation);
 
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
@@ -27,9 +27,8 @@ class Dense : public Layer {
                 float* out, std::size_t out_step) const;
 
   std::size_t rows_, inputs_, units_;
-  std::size_t stride_;  // floats from the weights of a unit to those of the next
-  Buffer weights_;      // (units, inputs): a dot product reads neighbours
-  Buffer bias_;
+  std::size_t lanes_, panels_;  // units of a panel, panels
+  Buffer weights_, bias_;       // as DenseBlock has them
   Activation activation_;
 };
 

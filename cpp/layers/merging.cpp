@@ -15,8 +15,8 @@ constexpr std::size_t kBlock = 1024;
 constexpr std::size_t kShortRow = 256;
 // Floats that a task of Concatenate copies.
 constexpr std::size_t kCopied = 4096;
-// Rows and columns of the result of Dot that are computed at a time.
-constexpr std::size_t kTile = 64;
+// Rows of the result of Dot that are computed at a time.
+constexpr std::size_t kRows = 64;
 
 std::size_t parts(std::size_t count, std::size_t size) { return (count + size - 1) / size; }
 
@@ -171,29 +171,44 @@ void Concatenate::run(const Exec& exec, const float* const* in, float* const* ou
 }
 
 Dot::Dot(std::size_t rows, std::size_t cols, std::size_t products)
-    : rows_(rows), cols_(cols), products_(products), zeros_(std::min(cols, kTile)) {}
+    : rows_(rows), cols_(cols), products_(products), zeros_(kCols) {}
 
 void Dot::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
-  const std::size_t tiles_a_row = parts(cols_, kTile);
+  const std::size_t runs = parts(rows_, kRows), lanes = exec.kernels->units_per_panel;
   const int threads = threads_for(exec, static_cast<double>(rows_ * cols_ * products_));
-  const std::size_t tasks = parts(rows_, kTile) * tiles_a_row;
-  parallel_for(threads, tasks, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t task = begin; task < end; ++task) {
-      const std::size_t row = task / tiles_a_row * kTile, col = task % tiles_a_row * kTile;
-      DenseBlock block{};
-      block.weights = in[1] + col * products_;
-      block.weights_stride = products_;
-      block.bias = zeros_.data();
-      block.inputs = products_;
-      block.units = std::min(kTile, cols_ - col);
-      block.x = in[0] + row * products_;
-      block.rows = std::min(kTile, rows_ - row);
-      block.x_stride = products_;
-      block.y = out[0] + row * cols_ + col;
-      block.y_stride = cols_;
-      exec.kernels->dense_block(block);
+  parallel_for(threads, parts(cols_, kCols) * runs,
+               [&](std::size_t part, std::size_t begin, std::size_t end) {
+                 float* packed = exec.scratch_of(part);
+                 for (std::size_t task = begin; task < end; ++task) {
+                   const std::size_t col = task / runs * kCols, row = task % runs * kRows;
+                   const std::size_t cols = std::min(kCols, cols_ - col);
+                   if (task == begin || row == 0)
+                     pack(in[1] + col * products_, cols, lanes, packed);
+                   DenseBlock block{};
+                   block.weights = packed;
+                   block.bias = zeros_.data();
+                   block.inputs = products_;
+                   block.units = cols;
+                   block.x = in[0] + row * products_;
+                   block.rows = std::min(kRows, rows_ - row);
+                   block.x_stride = products_;
+                   block.y = out[0] + row * cols_ + col;
+                   block.y_stride = cols_;
+                   exec.kernels->dense_block(block);
+                 }
+               });
+}
+
+// Columns of b as panels of `lanes` units; what is behind them is not looked at.
+void Dot::pack(const float* b, std::size_t cols, std::size_t lanes, float* to) const {
+  for (std::size_t first = 0; first < cols; first += lanes, to += lanes * products_) {
+    const std::size_t count = std::min(lanes, cols - first);
+    for (std::size_t k = 0; k < products_; ++k) {
+      for (std::size_t i = 0; i < count; ++i) {
+        to[k * lanes + i] = b[(first + i) * products_ + k];
+      }
     }
-  });
+  }
 }
 
 }  // namespace cn

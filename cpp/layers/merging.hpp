@@ -66,10 +66,16 @@ class Dot : public Layer {
   Dot(std::size_t rows, std::size_t cols, std::size_t products);
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
+  std::size_t scratch_floats() const override { return checked_mul(kCols, products_); }
 
  private:
+  // Of the result, computed at a time: b is packed for as many. A multiple of every vector.
+  static constexpr std::size_t kCols = 64;
+
+  void pack(const float* b, std::size_t cols, std::size_t lanes, float* to) const;
+
   std::size_t rows_, cols_, products_;
-  std::vector<float> zeros_;  // to which a tile's sums are added
+  std::vector<float> zeros_;  // to which sums are added
 };
 
 }  // namespace cn

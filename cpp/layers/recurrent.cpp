@@ -98,7 +98,8 @@ bool RecurrentLayer::product_pays(const RecurrentOptions& o) {
   return o.inputs * o.units * gates_of(o.kind) >= Dense::kManyWeights;
 }
 
-std::unique_ptr<Dense> RecurrentLayer::input_product(const RecurrentWeights& weights) const {
+std::unique_ptr<Dense> RecurrentLayer::input_product(const KernelTable& kernels,
+                                                     const RecurrentWeights& weights) const {
   const Buffer packed = panels(weights.kernel, o_.inputs, 0, gates_, lanes_);
   const std::size_t columns = product_size(), run = gates_ * lanes_;
   Buffer kernel(checked_mul(o_.inputs, columns));
@@ -108,7 +109,8 @@ std::unique_ptr<Dense> RecurrentLayer::input_product(const RecurrentWeights& wei
                   kernel.data() + row * columns + column);
     }
   }
-  return std::make_unique<Dense>(1, o_.inputs, columns, kernel.data(), bias_.data(), Activation{});
+  return std::make_unique<Dense>(kernels, 1, o_.inputs, columns, kernel.data(), bias_.data(),
+                                 Activation{});
 }
 
 void RecurrentLayer::run_blocks(const Exec& exec, Kernel kernel, std::size_t lanes,

@@ -52,7 +52,8 @@ class RecurrentLayer : public Layer {
   // True where x times the kernel pays as a layer of its own, which takes several frames at once.
   static bool product_pays(const RecurrentOptions& options);
   // The dense layer x -> bias + x * kernel for this layer, and how many numbers it makes.
-  std::unique_ptr<Dense> input_product(const RecurrentWeights& weights) const;
+  std::unique_ptr<Dense> input_product(const KernelTable& kernels,
+                                       const RecurrentWeights& weights) const;
   std::size_t product_size() const { return gates_ * round_up(o_.units, lanes_); }
 
  private:

@@ -107,8 +107,8 @@ std::shared_ptr<const Network> make_network() {
   chain.add(std::move(pool), {s.begin(), s.end()});
   const auto weights = random_floats(count * kUnits, 9, 0.1F);
   const auto bias = random_floats(kUnits, 10);
-  chain.add(std::make_unique<Dense>(1, count, kUnits, weights.data(), bias.data(),
-                                    function(Activation::Kind::relu)),
+  chain.add(std::make_unique<Dense>(select_kernels(""), 1, count, kUnits, weights.data(),
+                                    bias.data(), function(Activation::Kind::relu)),
             {kUnits});
   chain.add(std::make_unique<Softmax>(AroundAxis{1, kUnits, 1}, false), {kUnits});
   return chain.finish();

@@ -52,6 +52,7 @@ constexpr KernelTable make_table(const char* name) {
   table.copy_rows = copy_rows<V>;
   table.join_phases = join_phases<V>;
   table.split_phases = split_phases<V>;
+  table.units_per_panel = V::width;
   table.dense_block = dense_block<V>;
   table.norm_pool_row = norm_pool_row<V>;
   table.reduce_block = reduce_block<V>;
