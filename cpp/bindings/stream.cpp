@@ -138,17 +138,28 @@ py::array_t<float> new_array(const Shape& shape) {
   return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
 }
 
-// A sequence from its first frame to its end; `to` as of push() and finish() together.
-void run(PyStream& self, const Arrays& arrays, std::vector<py::array_t<float>> to) {
+// A sequence from its first frame to its end, and what it gives: arrays (T, *shape), and singles, by
+// the names of the outputs.
+py::dict run(PyStream& self, const Arrays& arrays) {
   const PyStream::Use stream(self);
   if (stream->frames() != 0) throw InputError("stream: expected a new sequence, found frames");
-  Frames frames(stream->network(), arrays);
-  const std::vector<std::size_t> none(to.size(), 0);
-  Stream::Targets targets =
-      targets_of(stream->network(), to, none, stream->counts(frames.count(), true));
+  const Network& network = stream->network();
+  Frames frames(network, arrays);
+  const std::vector<std::size_t> counts = stream->counts(frames.count(), true);
+  py::dict outputs;
+  Stream::Targets targets;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const Port& port = network.outputs()[i];
+    Shape shape = port.shape;
+    if (network.value(port.value).sequence) shape.insert(shape.begin(), counts[i]);
+    py::array_t<float> array = new_array(shape);
+    targets.push_back(array.mutable_data());
+    outputs[py::str(port.name)] = std::move(array);
+  }
   const py::gil_scoped_release release;
   frames.push_to(*stream, targets);
   stream->finish(targets);
+  return outputs;
 }
 
 // Ends the sequence and writes what is left of every output, a single as one frame.

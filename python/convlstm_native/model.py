@@ -75,6 +75,8 @@ class Model:
             raise UnsupportedModelError(f"network {spec.name!r}: expected an input, found none")
         self._spec = spec
         self._values = spec.values()
+        self._sequences = [i.name for i in spec.inputs if i.sequence]
+        self._singles = [i.name for i in spec.inputs if not i.sequence]
         self._running = rewrite(spec) if optimize else spec
         self._threads = chosen_threads(threads)
         self._optimize = optimize
@@ -238,9 +240,11 @@ class Model:
         self, inputs: dict[str, Any], threads: int, idle: Stream | None
     ) -> tuple[Stream, Any]:
         """A stream for one sample, ``idle`` or a new one, and the frames to run through it."""
-        sequences = {i.name: inputs[i.name] for i in self._spec.inputs if i.sequence}
-        singles = {i.name: inputs[i.name] for i in self._spec.inputs if not i.sequence}
-        frames = next(iter(sequences.values())) if len(sequences) == 1 else sequences
+        singles = {name: inputs[name] for name in self._singles}
+        if len(self._sequences) == 1:
+            frames = inputs[self._sequences[0]]
+        else:
+            frames = {name: inputs[name] for name in self._sequences}
         if idle is None:
             return Stream(self._running, self._network, threads, singles), frames
         idle.reset(singles)

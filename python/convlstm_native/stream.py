@@ -22,6 +22,8 @@ _FRAMES = "frames"
 _ENDED = "ended"
 _INPUT = "inputs/"
 
+_FLOAT = np.dtype(np.float32)
+
 
 class Stream:
     """The state of one sample on its way through a model; made by :meth:`Model.stream`.
@@ -53,7 +55,9 @@ class Stream:
         self._sequences = [i for i in spec.inputs if i.sequence]
         self._in_step = self._core.in_step()
         values = spec.values()
-        self._values = [values[output.value] for output in spec.outputs]
+        shown = [values[output.value] for output in spec.outputs]
+        self._shapes = [value.shape for value in shown]
+        self._sequence_outputs = [value.sequence for value in shown]
         self._limited = [i for i in spec.inputs if i.length is not None]
         self._single_inputs = [i for i in spec.inputs if not i.sequence]
         self._singles: list[tensors.Tensor] = []
@@ -113,7 +117,7 @@ class Stream:
                 tensors.check_finite(array, "frame")
             self._begin(keep=True)
         self._check_length(self.frames + 1, whole=False)
-        to = self._new_arrays(self.frames, self.frames + 1)
+        to = self._news(self.frames + 1)
         self._core.push(given, to)
         news = zip(self._names, to, self._in_step, strict=True)
         return {
@@ -129,12 +133,12 @@ class Stream:
         if self._ended or (self._sequences and not self.frames):
             raise InputError("stream: expected at least one frame, found none")
         self._check_length(self.frames, whole=True)
-        to = self._new_arrays(self.frames, None)
+        to = self._news(None)
         self._core.finish(to)
         self._ended = True
         return {
-            name: array if value.sequence else array[0]
-            for name, array, value in zip(self._names, to, self._values, strict=True)
+            name: array if sequence else array[0]
+            for name, array, sequence in zip(self._names, to, self._sequence_outputs, strict=True)
             if len(array)
         } or None
 
@@ -161,16 +165,20 @@ class Stream:
         frames = _length(whole)
         self._begin_again()
         self._check_length(frames, whole=True)
-        outputs = self._new_arrays(0, None, frames)
-        if frames <= tensors.frames_of_chunk(whole):  # one call in place of five
+        if tensors.is_chunk(whole):  # one call in place of many
             check()
-            self._core.run([tensors.engine_tensor(array) for array in whole], outputs)
-        else:
-            self._push_chunks(whole, outputs, check)
+            given = [tensors.engine_tensor(array) for array in whole]
+            outputs: Outputs = self._core.run(given)
+            self._ended = True
+            return outputs
+        made = self._new_arrays(self._core.counts(frames, True))
+        self._push_chunks(whole, made, check)
         self._ended = True
         return {
-            name: output if value.sequence else output[0]
-            for name, output, value in zip(self._names, outputs, self._values, strict=True)
+            name: output if sequence else output[0]
+            for name, output, sequence in zip(
+                self._names, made, self._sequence_outputs, strict=True
+            )
         }
 
     def _push_chunks(
@@ -251,21 +259,20 @@ class Stream:
         self._ended = False
 
     def _new_arrays(
-        self, start: int, end: int | None, frames: int | None = None
+        self, counts: Iterable[int], before: Iterable[int] | None = None
     ) -> list[NDArray[np.float32]]:
-        """Arrays for what each output gives from frame ``start`` of the input to ``end``.
-
-        None stands for the end of the sequence, of ``frames`` frames or those pushed so far.
-        """
-        before = self._core.counts(start, False) if start else [0] * len(self._values)
-        if end is None:
-            after = self._core.counts(self.frames if frames is None else frames, True)
-        else:
-            after = self._core.counts(end, False)
+        """An array for so many frames of each output, those it has given ``before`` left out."""
+        if before is not None:
+            counts = [a - b for a, b in zip(counts, before, strict=True)]
         return [
-            np.empty((b - a, *value.shape), np.float32)
-            for a, b, value in zip(before, after, self._values, strict=True)
+            np.empty((n, *shape), _FLOAT) for n, shape in zip(counts, self._shapes, strict=True)
         ]
+
+    def _news(self, frames: int | None) -> list[NDArray[np.float32]]:
+        """Arrays for what the outputs give up to frame ``frames``; None stands for the end."""
+        done = self.frames
+        after = self._core.counts(done if frames is None else frames, frames is None)
+        return self._new_arrays(after, self._core.counts(done, False))
 
     def _expect_sequences(self) -> None:
         if not self._sequences:
@@ -310,16 +317,16 @@ class Stream:
         parts.append(self.flush() or {})
         return {
             name: np.concatenate([part[name] for part in parts if name in part])
-            if value.sequence
+            if sequence
             else parts[-1][name]
-            for name, value in zip(self._names, self._values, strict=True)
+            for name, sequence in zip(self._names, self._sequence_outputs, strict=True)
         }
 
     def _push_run(self, frames: list[Any]) -> Outputs:
         """:meth:`push` of several frames at once; all outputs as (k, *shape)."""
         given = [tensors.one_frame(self._spec, frame) for frame in frames]
         self._check_length(self.frames + len(given), whole=False)
-        to = self._new_arrays(self.frames, self.frames + len(given))
+        to = self._news(self.frames + len(given))
         self._core.push([np.concatenate(arrays) for arrays in zip(*given, strict=True)], to)
         return dict(zip(self._names, to, strict=True))
 
@@ -327,7 +334,7 @@ class Stream:
 def _length(arrays: list[tensors.Tensor]) -> int:
     """The number of frames that all have; raises :class:`InputError` where they differ or it is zero."""
     found = [len(array) for array in arrays]
-    if not found[0] or any(length != found[0] for length in found):
+    if not found[0] or found.count(found[0]) != len(found):
         raise InputError(f"inputs: expected as many frames in each, at least 1, found {found}")
     return found[0]
 

@@ -65,19 +65,20 @@ def check_finite(array: Tensor, where: str) -> None:
         raise InputError(f"{where}: expected finite numbers, found NaN or infinity")
 
 
-def frames_of_chunk(arrays: Sequence[Tensor]) -> int:
-    """How many frames of ``arrays``, each (T, *shape), the engine gets at once: 16 MB or 64 at most.
+def is_chunk(arrays: Sequence[Tensor]) -> bool:
+    """True for ``arrays``, each (T, *shape), that the engine may get at once: 16 MB, 64 frames at most.
 
     Small runs keep a conversion from copying everything, let Ctrl-C through, and let go of the
     pages of a memory-mapped file once they are read.
     """
-    frame_bytes = sum(array.nbytes for array in arrays) // len(arrays[0])
-    return min(max(_CHUNK_BYTES // max(frame_bytes, 1), 1), CHUNK_FRAMES)
+    size = sum([array.nbytes for array in arrays])
+    return size <= _CHUNK_BYTES and len(arrays[0]) <= CHUNK_FRAMES
 
 
 def chunks(arrays: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """``arrays``, each (T, *shape), in runs of :func:`frames_of_chunk` for the engine."""
-    count = frames_of_chunk(arrays)
+    """``arrays``, each (T, *shape), in runs for the engine: of one frame, or such as :func:`is_chunk`."""
+    frame_bytes = sum(array.nbytes for array in arrays) // len(arrays[0])
+    count = min(max(_CHUNK_BYTES // max(frame_bytes, 1), 1), CHUNK_FRAMES)
     for start in range(0, len(arrays[0]), count):
         yield [engine_tensor(array[start : start + count]) for array in arrays]
         for array in arrays:
@@ -100,6 +101,8 @@ def named_inputs(spec: NetworkSpec, given: Any) -> dict[str, Any]:
 
     Raises :class:`InputError` for missing and unknown names.
     """
+    if isinstance(given, np.ndarray) and len(spec.inputs) == 1:
+        return {spec.inputs[0].name: given}
     names = [i.name for i in spec.inputs]
     if not isinstance(given, Mapping):
         if len(names) != 1:

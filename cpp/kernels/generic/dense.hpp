@@ -3,66 +3,104 @@
 
 #include <cstddef>
 
-#include "kernels/generic/inline.hpp"
+#include "kernels/generic/finite.hpp"
 #include "kernels/kernel_table.hpp"
 
 namespace cn {
 
 // Terms that are summed from zero before the sum joins the others: rounding grows with the square
-// root of their number, not with that of all.
-inline constexpr std::size_t kDenseTerms = 256;
+// root of their number, not with that of all. At least four such parts of a long sum, which one row
+// on few units adds at the same time.
+CN_INLINE std::size_t dense_terms(std::size_t inputs) {
+  constexpr std::size_t kMost = 256, kShort = 64;
+  if (inputs <= kShort) return kShort;
+  return inputs < 4 * kMost ? inputs / 4 : kMost;
+}
 
 // Sums of `Panels` panels of units for `Rows` rows of x, over the same terms in the same order
 // whatever these are. A term costs a load for each panel, a broadcast for each row.
 template <class V, std::size_t Panels, std::size_t Rows>
-CN_NOINLINE void dense_tile(const DenseBlock& b, std::size_t panel, std::size_t row) {
-  const std::size_t panel_step = b.inputs * V::width;
-  const float* weights = b.weights + panel * panel_step;
-  const float* x = b.x + row * b.x_stride;
-  V total[Panels][Rows];
-  const auto each = [](const auto& body) CN_LAMBDA {
-    unroll<Panels>([&](auto p) CN_LAMBDA { unroll<Rows>([&](auto r) CN_LAMBDA { body(p, r); }); });
-  };
-  each([&](auto p, auto r) CN_LAMBDA { total[p][r] = V::load(b.bias + (panel + p) * V::width); });
-  for (std::size_t k = 0; k < b.inputs;) {
-    const std::size_t end = b.inputs - k < kDenseTerms ? b.inputs : k + kDenseTerms;
-    V sum[Panels][Rows];
-    each([&](auto p, auto r) CN_LAMBDA { sum[p][r] = V::broadcast(0.0F); });
-#pragma GCC unroll 2
-    for (; k < end; ++k) {
-      V weight[Panels];
-      unroll<Panels>([&](auto p) CN_LAMBDA {
-        const float* at = weights + p * panel_step + k * V::width;
-        // A line is worth asking for once, not for each number of it.
-        if constexpr (V::width > 1) __builtin_prefetch(at + kPageOfFloats);
-        weight[p] = V::load_once(at);
-      });
-      unroll<Rows>([&](auto r) CN_LAMBDA {
-        const V value = V::broadcast(x[r * b.x_stride + k]);
-        unroll<Panels>([&](auto p) CN_LAMBDA { sum[p][r] = V::fma(value, weight[p], sum[p][r]); });
-      });
-    }
-    each([&](auto p, auto r) CN_LAMBDA { total[p][r] = total[p][r] + sum[p][r]; });
+class DenseSums {
+ public:
+  CN_INLINE DenseSums(const DenseBlock& b, std::size_t panel, std::size_t row)
+      : b_(b), panel_(panel), row_(row) {
+    each([&](auto p, auto r)
+             CN_LAMBDA { total_[p][r] = V::load(b.bias + (panel + p) * V::width); });
   }
-  each([&](auto p, auto r) CN_LAMBDA {
-    V y = total[p][r];
-    if (b.relu) y = V::max(V::broadcast(0.0F), y);  // of V::max a NaN comes through
-    const std::size_t unit = (panel + p) * V::width;
-    float* to = b.y + (row + r) * b.y_stride + unit;
-    if (unit + V::width <= b.units) {
-      y.store(to);
-    } else {
-      float lanes[V::width];
-      y.store(lanes);
-      for (std::size_t i = 0; unit + i < b.units; ++i) to[i] = lanes[i];
+
+  // Adds `Parts` parts of `terms` terms each, from term k on.
+  template <std::size_t Parts>
+  CN_INLINE void add(std::size_t k, std::size_t terms) {
+    const std::size_t panel_step = b_.inputs * V::width;
+    const float* weights = b_.weights + panel_ * panel_step + k * V::width;
+    const float* x = b_.x + row_ * b_.x_stride + k;
+    V sum[Parts][Panels][Rows];
+    unroll<Parts>([&](auto part) CN_LAMBDA {
+      each([&](auto p, auto r) CN_LAMBDA { sum[part][p][r] = V::broadcast(0.0F); });
+    });
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < terms; ++i) {
+      unroll<Parts>([&](auto part) CN_LAMBDA {
+        const std::size_t term = part * terms + i;
+        V weight[Panels];
+        unroll<Panels>([&](auto p) CN_LAMBDA {
+          const float* at = weights + p * panel_step + term * V::width;
+          // A line is worth asking for once, not for each number of it.
+          if constexpr (V::width > 1) __builtin_prefetch(at + kPageOfFloats);
+          weight[p] = V::load_once(at);
+        });
+        unroll<Rows>([&](auto r) CN_LAMBDA {
+          const V value = V::broadcast(x[r * b_.x_stride + term]);
+          unroll<Panels>([&](auto p) CN_LAMBDA {
+            sum[part][p][r] = V::fma(value, weight[p], sum[part][p][r]);
+          });
+        });
+      });
     }
-  });
+    unroll<Parts>([&](auto part) CN_LAMBDA {
+      each([&](auto p, auto r) CN_LAMBDA { total_[p][r] = total_[p][r] + sum[part][p][r]; });
+    });
+  }
+
+  CN_INLINE void store() const {
+    each([&](auto p, auto r) CN_LAMBDA {
+      V y = total_[p][r];
+      if (b_.relu) y = V::max(V::broadcast(0.0F), y);  // of V::max a NaN comes through
+      const std::size_t unit = (panel_ + p) * V::width;
+      float* to = b_.y + (row_ + r) * b_.y_stride;
+      store_until(y, to + unit, to + b_.units);
+    });
+  }
+
+ private:
+  template <class Body>
+  CN_INLINE static void each(const Body& body) {
+    unroll<Panels>([&](auto p) CN_LAMBDA { unroll<Rows>([&](auto r) CN_LAMBDA { body(p, r); }); });
+  }
+
+  const DenseBlock& b_;
+  std::size_t panel_, row_;
+  V total_[Panels][Rows];
+};
+
+template <class V, std::size_t Panels, std::size_t Rows, std::size_t Parts>
+CN_NOINLINE void dense_tile(const DenseBlock& b, std::size_t panel, std::size_t row) {
+  DenseSums<V, Panels, Rows> sums(b, panel, row);
+  const std::size_t terms = dense_terms(b.inputs);
+  std::size_t k = 0;
+  if constexpr (Parts > 1) {
+    for (; k + Parts * terms <= b.inputs; k += Parts * terms) sums.template add<Parts>(k, terms);
+  }
+  for (; k < b.inputs; k += terms) {
+    sums.template add<1>(k, b.inputs - k < terms ? b.inputs - k : terms);
+  }
+  sums.store();
 }
 
 template <class V, std::size_t Panels, std::size_t Rows>
 CN_INLINE void dense_rows(const DenseBlock& b, std::size_t panel, std::size_t row) {
 #pragma GCC unroll 1
-  for (; row + Rows <= b.rows; row += Rows) dense_tile<V, Panels, Rows>(b, panel, row);
+  for (; row + Rows <= b.rows; row += Rows) dense_tile<V, Panels, Rows, 1>(b, panel, row);
   if constexpr (Rows > 1) dense_rows<V, Panels, Rows / 2>(b, panel, row);
 }
 
@@ -73,17 +111,21 @@ CN_INLINE void dense_panels(const DenseBlock& b, std::size_t panel) {
   for (; (panel + Panels - 1) * V::width < b.units; panel += Panels) {
     dense_rows<V, Panels, Rows>(b, panel, 0);
   }
-  if constexpr (Panels > 1) dense_panels<V, (Panels == 3 ? 2 : Panels / 2), Rows>(b, panel);
+  if constexpr (Panels > 1) dense_panels<V, Panels - 1, Rows>(b, panel);
 }
 
+// As many sums at a time as registers hold; of a single row, as many as hide the latency of a sum.
 template <class V>
 void dense_block(const DenseBlock& b) {
-  // As many sums as registers hold; of a single row, as many as hide the latency of a sum.
-  if (b.rows == 1) {
-    dense_panels<V, 8, 1>(b, 0);
-  } else {
-    dense_panels<V, 3, (V::broadcast_operands ? 8 : 4)>(b, 0);
+  if (b.rows > 1) return dense_panels<V, 3, (V::broadcast_operands ? 8 : 4)>(b, 0);
+  constexpr std::size_t kPanels = 8, kParts = 4;
+  std::size_t panel = 0;
+#pragma GCC unroll 1
+  for (; (panel + kPanels - 1) * V::width < b.units; panel += kPanels) {
+    dense_tile<V, kPanels, 1, 1>(b, panel, 0);
   }
+#pragma GCC unroll 1
+  for (; panel * V::width < b.units; ++panel) dense_tile<V, 1, 1, kParts>(b, panel, 0);
 }
 
 }  // namespace cn
