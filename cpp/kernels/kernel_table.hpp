@@ -231,16 +231,19 @@ struct DenseBlock {
   std::size_t y_stride;
 };
 
-// out[c] = the mean, or the largest, of x[row * stride + c] over the rows.
+// out[c] = the mean, or the largest, of x[row * stride + c] over the rows; of each slice, rows *
+// stride floats of x and cols floats of out behind the one before.
 struct ReduceBlock {
   const float* x;
-  std::size_t rows, stride, cols;
+  std::size_t slices, rows, stride, cols;
   bool mean;
   float* out;
 };
 
 // y = exp(x - m) / sum exp(x - m) along an axis, m the maximum there, or the logarithm of it; place
-// `a` of column `c` is at a * step + c * column_step, and one of these steps is 1. y may be x.
+// `a` of column `c` is at a * step + c * column_step, and one of these steps is 1. Where it is
+// `step` the axis is of kShortestSoftmaxRow or more and y is not x, which it may be otherwise.
+inline constexpr std::size_t kShortestSoftmaxRow = 64;
 struct SoftmaxBlock {
   const float* x;
   float* y;

@@ -19,9 +19,11 @@ void Reduce::run(const Exec& exec, const float* const* in, float* const* out, St
   const std::size_t chunks = (inner_ + kColumns - 1) / kColumns;
   const int threads = threads_for(exec, static_cast<double>(outer_ * count_ * inner_));
   parallel_for(threads, outer_ * chunks, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t task = begin; task < end; ++task) {
+    const std::size_t slices = chunks == 1 ? end - begin : 1;
+    for (std::size_t task = begin; task < end; task += slices) {
       const std::size_t slice = task / chunks, first = task % chunks * kColumns;
       ReduceBlock block{};
+      block.slices = slices;
       block.x = in[0] + slice * count_ * inner_ + first;
       block.rows = count_;
       block.stride = inner_;

@@ -8,7 +8,6 @@ namespace {
 
 // Columns of a task. As many short rows are turned into columns at a time.
 constexpr std::size_t kColumns = 128;
-constexpr std::size_t kShortRow = 64;
 // A multiply-add's worth of an exponential.
 constexpr double kCost = 10.0;
 
@@ -19,7 +18,7 @@ void Softmax::run(const Exec& exec, const float* const* in, float* const* out, S
   const std::size_t axis = frame_.axis;
   if (frame_.inner == 1 && axis > 1) {  // rows
     parallel_for(threads, frame_.outer, [&](std::size_t begin, std::size_t end) {
-      const bool turn = axis < kShortRow;
+      const bool turn = axis < kShortestSoftmaxRow;
       const std::size_t step = turn ? kColumns : end - begin;
       for (std::size_t row = begin; row < end; row += step) {
         const float* x = in[0] + row * axis;
@@ -46,7 +45,7 @@ void Softmax::run(const Exec& exec, const float* const* in, float* const* out, S
 bool Softmax::short_rows(const KernelTable& kernels, const float* x, std::size_t rows,
                          float* y) const {
   const std::size_t axis = frame_.axis;
-  float turned[kShortRow * kColumns];  // [axis][kColumns]
+  float turned[kShortestSoftmaxRow * kColumns];  // [axis][kColumns]
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < axis; ++a) turned[a * kColumns + row] = x[row * axis + a];
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include "kernels/generic/finite.hpp"
@@ -117,12 +118,86 @@ CN_INLINE void reduce_columns(const ReduceBlock& b, double scale, Check& check) 
   }
 }
 
+// Zeros in all lanes but the last `count`.
+template <class V>
+CN_INLINE V last_lanes(V x, std::size_t count) {
+  struct Mask {
+    std::uint32_t bits[2 * V::width] = {};
+    constexpr Mask() {
+      for (std::size_t i = V::width; i < 2 * V::width; ++i) bits[i] = 0xffffffff;
+    }
+  };
+  static constexpr Mask kMask{};
+  return V::keep(kMask.bits + count, x);
+}
+
+// Four vectors become one whose lanes belong to them in turns.
+template <class V, class Op>
+CN_INLINE V join_in_turns(const float (*rows)[V::width]) {
+  V x[4];
+  unroll<4>([&](auto k) CN_LAMBDA { x[k] = V::load(rows[k]); });
+  V::interleave(x);
+  return Op::join(Op::join(x[0], x[1]), Op::join(x[2], x[3]));
+}
+
+// As many rows as a vector has lanes, each joined in a vector of its own, become one vector: of
+// those with turns, as many as there are turns, again in turns.
+template <class V, class Op>
+CN_INLINE void join_across(const float (&rows)[V::width][V::width], float* out, std::size_t count,
+                           float scale) {
+  constexpr std::size_t kTurns = V::width / 4;
+  V four[kTurns];
+  unroll<kTurns>([&](auto t) CN_LAMBDA { four[t] = join_in_turns<V, Op>(rows + t * 4); });
+  if constexpr (kTurns == 4) {
+    V::interleave(four);
+    four[0] = Op::join(Op::join(four[0], four[1]), Op::join(four[2], four[3]));
+  } else if constexpr (kTurns == 2) {
+    V::interleave(four);
+    four[0] = Op::join(four[0], four[1]);
+  }
+  float lanes[V::width];
+  (four[0] * V::broadcast(scale)).store(lanes);
+  for (std::size_t i = 0; i < count; ++i) out[i] = lanes[i % 4 * kTurns + i / 4];
+}
+
+// Slices of one column, short enough to be joined in float: rows of a map behind each other.
 template <class V, class Op, class Check>
-CN_INLINE void reduce_slice(const ReduceBlock& b, double scale, Check& check) {
-  if (b.cols < V::width && b.stride == b.cols) {
-    reduce_narrow<V, Op>(b, scale, check);
-  } else {
-    reduce_columns<V, Op>(b, scale, check);
+CN_INLINE void reduce_rows(const ReduceBlock& b, double scale, Check& check) {
+  const std::size_t whole = b.rows / V::width, left = b.rows % V::width;
+  for (std::size_t first = 0; first < b.slices; first += V::width) {
+    const std::size_t count = b.slices - first < V::width ? b.slices - first : V::width;
+    float rows[V::width][V::width];
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* x = b.x + (first + i) * b.rows;
+      const float* end = x + b.rows;
+      V all = join_rows<V, Op, true>(x, whole, V::width, end, check);
+      if (left != 0) {
+        const V rest = V::load_once(end - V::width);  // a maximum may look twice, a sum may not
+        check.template look<0>(rest);
+        all = Op::join(all, std::is_same_v<Op, Sum<V>> ? last_lanes(rest, left) : rest);
+      }
+      all.store(rows[i]);
+    }
+    for (std::size_t i = count; i < V::width; ++i) V::broadcast(0.0F).store(rows[i]);
+    join_across<V, Op>(rows, b.out + first, count, static_cast<float>(scale));
+  }
+}
+
+template <class V, class Op, class Check>
+CN_INLINE void reduce_slices(ReduceBlock b, double scale, Check& check) {
+  if constexpr (V::width >= 4) {
+    if (b.cols == 1 && b.rows >= V::width && b.rows <= kRowsInFloat * V::width) {
+      return reduce_rows<V, Op>(b, scale, check);
+    }
+  }
+  for (std::size_t slice = 0; slice < b.slices; ++slice) {
+    if (b.cols < V::width && b.stride == b.cols) {
+      reduce_narrow<V, Op>(b, scale, check);
+    } else {
+      reduce_columns<V, Op>(b, scale, check);
+    }
+    b.x += b.rows * b.stride;
+    b.out += b.cols;
   }
 }
 
@@ -130,16 +205,13 @@ template <class V>
 bool reduce_block(const ReduceBlock& b) {
   NoCheck none;
   if (b.mean) {
-    reduce_slice<V, Sum<V>>(b, 1.0 / static_cast<double>(b.rows), none);
-    if (b.cols >= V::width) return all_finite<V>(b.out, b.cols);
-    float zero = 0.0F;
-    for (std::size_t i = 0; i < b.cols; ++i) zero += 0.0F * b.out[i];
-    return zero == 0.0F;
+    reduce_slices<V, Sum<V>>(b, 1.0 / static_cast<double>(b.rows), none);
+    return all_finite<V>(b.out, b.slices * b.cols);
   }
   FiniteCheck<V, 4> check;
-  reduce_slice<V, LargestFinite<V>>(b, 1.0, check);
+  reduce_slices<V, LargestFinite<V>>(b, 1.0, check);
   if (check.all_finite()) return true;
-  reduce_slice<V, Largest<V>>(b, 1.0, none);
+  reduce_slices<V, Largest<V>>(b, 1.0, none);
   return false;
 }
 

@@ -85,109 +85,134 @@ CN_INLINE void for_vectors(std::size_t begin, std::size_t end, const Body& body)
   for (; i + V::width <= end; i += V::width) body(i, Index<1>{});
 }
 
-template <class V>
-CN_INLINE float largest_of(const float* x, std::size_t count, bool& finite) {
+// Rows that take turns at each pass, so that the ends of one, where lanes are joined, overlap with
+// the next one.
+inline constexpr std::size_t kSoftmaxRows = 4;
+
+// Numbers of a row behind its whole vectors are met in its last vector, with some before them.
+
+template <class V, class Check>
+CN_INLINE V largest_of_row(const float* x, std::size_t count, Check& check) {
   V largest[kRowVectors];
-  FiniteCheck<V, kRowVectors> check;
-  for (V& v : largest) v = V::broadcast(x[0]);
+  for (V& v : largest) v = V::load(x);
+  const auto look = [&](const float* at, auto k) CN_LAMBDA {
+    const V v = V::load_once(at);
+    check.template look<k>(v);
+    largest[k] = V::max(largest[k], v);
+  };
   for_vectors<V>(0, count, [&](std::size_t i, auto vectors) CN_LAMBDA {
-    unroll<vectors>([&](auto k) CN_LAMBDA {
-      const V v = V::load_once(x + i + k * V::width);
-      check.template look<k>(v);
-      largest[k] = V::max(largest[k], v);
-    });
+    unroll<vectors>([&](auto k) CN_LAMBDA { look(x + i + k * V::width, k); });
   });
-  float lanes[V::width];
-  V::max(V::max(largest[0], largest[1]), V::max(largest[2], largest[3])).store(lanes);
-  float most = join_lanes<V::width>(lanes, [](float a, float b) { return a > b ? a : b; });
-  const std::size_t whole = count / V::width * V::width;
-  for (std::size_t i = whole; i < count; ++i) most = x[i] > most ? x[i] : most;
-  if (whole != count) check.template look<0>(load_until<V>(x + whole, x + count));
-  finite = check.all_finite();
-  return most;
+  if (count % V::width != 0) look(x + count - V::width, Index<0>{});
+  return V::max(V::max(largest[0], largest[1]), V::max(largest[2], largest[3]));
 }
 
-// The sum of exp(x - shift), which are left in y if they are wanted.
+// Sums of exp(x - shift), which are left in y if they are wanted. Not more than kRowsInFloat
+// vectors.
 template <class V, bool Wanted>
-CN_INLINE double exponentials(const float* x, std::size_t count, V shift, float* y) {
-  constexpr std::size_t kPart = kRowsInFloat * V::width;
-  const std::size_t whole = count / V::width * V::width;
-  double sum = 0.0;
-  for (std::size_t first = 0; first < whole; first += kPart) {
-    V part[kRowVectors];
-    for (V& v : part) v = V::broadcast(0.0F);
-    const std::size_t next = first + kPart < whole ? first + kPart : whole;
-    for_vectors<V>(first, next, [&](std::size_t i, auto vectors) CN_LAMBDA {
-      V e[vectors];
-      unroll<vectors>([&](auto k) CN_LAMBDA { e[k] = V::load(x + i + k * V::width) - shift; });
-      exp_of_negative(e);
-      unroll<vectors>([&](auto k) CN_LAMBDA {
-        if (Wanted) e[k].store(y + i + k * V::width);
-        part[k] = part[k] + e[k];
-      });
-    });
-    float lanes[V::width];
-    ((part[0] + part[1]) + (part[2] + part[3])).store(lanes);
-    double sums[V::width];
-    for (std::size_t i = 0; i < V::width; ++i) sums[i] = static_cast<double>(lanes[i]);
-    sum += join_lanes<V::width>(sums, [](double a, double b) { return a + b; });
-  }
-  if (whole != count) {
-    V e[1] = {load_until<V>(x + whole, x + count) - shift};
+CN_INLINE V exponentials(const float* x, std::size_t count, V shift, float* y) {
+  V part[kRowVectors];
+  for (V& v : part) v = V::broadcast(0.0F);
+  for_vectors<V>(0, count, [&](std::size_t i, auto vectors) CN_LAMBDA {
+    V e[vectors];
+    unroll<vectors>([&](auto k) CN_LAMBDA { e[k] = V::load(x + i + k * V::width) - shift; });
     exp_of_negative(e);
-    float lanes[V::width];
-    e[0].store(lanes);
-    for (std::size_t i = whole; i < count; ++i) sum += static_cast<double>(lanes[i - whole]);
-    if (Wanted) store_until(e[0], y + whole, y + count);
+    unroll<vectors>([&](auto k) CN_LAMBDA {
+      if (Wanted) e[k].store(y + i + k * V::width);
+      part[k] = part[k] + e[k];
+    });
+  });
+  if (const std::size_t left = count % V::width; left != 0) {
+    const std::size_t at = count - V::width;
+    V e[1] = {V::load(x + at) - shift};
+    exp_of_negative(e);
+    if (Wanted) e[0].store(y + at);
+    part[0] = part[0] + last_lanes(e[0], left);
   }
-  return sum;
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+// The same for any count of at least V::width: parts of a long row join in double.
+template <class V, bool Wanted>
+CN_INLINE V exponentials_of_row(const float* x, std::size_t count, V shift, float* y) {
+  constexpr std::size_t kPart = kRowsInFloat * V::width;
+  if (count < kPart + V::width) return exponentials<V, Wanted>(x, count, shift, y);
+  double sums[V::width] = {};
+  float lanes[V::width];
+  for (std::size_t first = 0; first < count;) {
+    // The last part has a whole vector at least.
+    const std::size_t next = count - first < kPart + V::width ? count : first + kPart;
+    exponentials<V, Wanted>(x + first, next - first, shift, y + first).store(lanes);
+    for (std::size_t i = 0; i < V::width; ++i) sums[i] += static_cast<double>(lanes[i]);
+    first = next;
+  }
+  for (std::size_t i = 0; i < V::width; ++i) lanes[i] = static_cast<float>(sums[i]);
+  return V::load(lanes);
 }
 
 // y = v * last of what is left in y, or (x - shift) - last.
 template <class V, bool Logarithm>
 CN_INLINE void finish_row(const float* x, std::size_t count, V shift, V last, float* y) {
   const float* from = Logarithm ? x : y;
-  const auto finish = [&](V v) CN_LAMBDA { return Logarithm ? (v - shift) - last : v * last; };
+  const auto finish = [&](std::size_t at) CN_LAMBDA {
+    const V v = V::load(from + at);
+    return Logarithm ? (v - shift) - last : v * last;
+  };
+  const V end = finish(count - V::width);  // before what it shares with others is finished
   for_vectors<V>(0, count, [&](std::size_t i, auto vectors) CN_LAMBDA {
     unroll<vectors>([&](auto k) CN_LAMBDA {
       const std::size_t at = i + k * V::width;
-      finish(V::load(from + at)).store(y + at);
+      finish(at).store(y + at);
     });
   });
-  const std::size_t whole = count / V::width * V::width;
-  if (whole == count) return;
-  store_until(finish(load_until<V>(from + whole, from + count)), y + whole, y + count);
+  end.store(y + count - V::width);
 }
 
-// Columns whose places are neighbours: the lanes lie along the axis. A few take turns at each pass,
-// so that the ends of one, where lanes are joined, overlap with the next one.
+// totals[i] = the lanes of rows[i], joined.
+template <class V, class Op>
+CN_INLINE void join_rows_of_four(const float (&rows)[kSoftmaxRows][V::width],
+                                 float (&totals)[kSoftmaxRows]) {
+  float lanes[V::width];
+  if constexpr (V::width < 4) {
+    for (std::size_t r = 0; r < kSoftmaxRows; ++r) totals[r] = rows[r][0];
+    return;
+  } else {
+    join_in_turns<V, Op>(rows).store(lanes);
+  }
+  for (std::size_t half = V::width / 2; half >= 4; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) lanes[i] = Op::join(lanes[i], lanes[half + i]);
+  }
+  for (std::size_t r = 0; r < kSoftmaxRows; ++r) totals[r] = lanes[r];
+}
+
+// Columns whose places are neighbours: the lanes lie along the axis.
 template <class V, bool Logarithm>
 CN_INLINE bool softmax_rows(const SoftmaxBlock& b) {
-  constexpr std::size_t kRows = 2;
-  bool finite = true;
-  for (std::size_t first = 0; first < b.columns; first += kRows) {
-    const std::size_t rows = b.columns - first < kRows ? b.columns - first : kRows;
-    const float* x = b.x + first * b.column_step;
-    float* y = b.y + first * b.column_step;
-    float shift[kRows], last[kRows];
-    for (std::size_t r = 0; r < rows; ++r) {
-      bool all = true;
-      shift[r] = largest_of<V>(x + r * b.column_step, b.axis, all);
-      finite = finite && all;
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::size_t at = r * b.column_step;
-      const double sum =
-          exponentials<V, !Logarithm>(x + at, b.axis, V::broadcast(shift[r]), y + at);
-      last[r] = static_cast<float>(Logarithm ? __builtin_log(sum) : 1.0 / sum);
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::size_t at = r * b.column_step;
-      finish_row<V, Logarithm>(x + at, b.axis, V::broadcast(shift[r]), V::broadcast(last[r]),
-                               y + at);
-    }
+  static_assert(V::width == 1 || V::width >= kSoftmaxRows);
+  FiniteCheck<V, kRowVectors> check;
+  float rows[kSoftmaxRows][V::width] = {};
+  float shift[kSoftmaxRows], last[kSoftmaxRows];
+  for (std::size_t first = 0; first < b.columns; first += kSoftmaxRows) {
+    const std::size_t left = b.columns - first;
+    const auto each = [&](const auto& body) CN_LAMBDA {
+      for (std::size_t r = 0; r < kSoftmaxRows && r < left; ++r) {
+        const std::size_t at = (first + r) * b.column_step;
+        body(r, b.x + at, b.y + at);
+      }
+    };
+    each([&](std::size_t r, const float* x, float*)
+             CN_LAMBDA { largest_of_row<V>(x, b.axis, check).store(rows[r]); });
+    join_rows_of_four<V, LargestFinite<V>>(rows, shift);
+    each([&](std::size_t r, const float* x, float* y) CN_LAMBDA {
+      exponentials_of_row<V, !Logarithm>(x, b.axis, V::broadcast(shift[r]), y).store(rows[r]);
+    });
+    join_rows_of_four<V, Sum<V>>(rows, last);
+    for (float& sum : last) sum = Logarithm ? __builtin_logf(sum) : 1.0F / sum;
+    each([&](std::size_t r, const float* x, float* y) CN_LAMBDA {
+      finish_row<V, Logarithm>(x, b.axis, V::broadcast(shift[r]), V::broadcast(last[r]), y);
+    });
   }
-  return finite;
+  return check.all_finite();
 }
 
 template <class V>
