@@ -132,11 +132,12 @@ def alone(kernel: str, layer: spec.Layer, frame: tuple[int, ...], algorithm: str
 
 
 def convolution(
-    *shape: int, groups: int = 1, stride: int = 1, padding: str = "same"
+    *shape: int, groups: int = 1, stride: int = 1, padding: str = "same", dilation: int = 1
 ) -> spec.Convolution:
     kernel = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     bias, linear = kernel.reshape(len(kernel), -1)[:, 0], spec.Function("linear")
-    sizes = (stride, stride), padding, (1, 1), "channels_first", groups, linear
+    dilated = dilation, dilation
+    sizes = (stride, stride), padding, dilated, "channels_first", groups, linear
     return spec.Convolution(kernel, bias, *sizes)
 
 
@@ -173,6 +174,9 @@ CASES |= {
     ),
     "convolution 3x3, groups": alone(
         "winograd 4x4", convolution(30, 10, 3, 3, groups=2), (20, 30, 44)
+    ),
+    "convolution 3x3, dilated": alone(
+        "winograd 4x4", convolution(64, 64, 3, 3, dilation=2), (64, 32, 36)
     ),
     "convolution of groups": alone("direct", convolution(36, 3, 3, 2, groups=12), (36, 27, 41)),
     "depthwise convolution": alone("depthwise", convolution(37, 1, 3, 3, groups=37), (37, 7, 7)),

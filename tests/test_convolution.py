@@ -94,7 +94,11 @@ def test_convolution(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
 def convolutions_3x3(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
     """Shapes of which many are cheaper by Winograd."""
     padding = draw(st.sampled_from(("same", "valid")))
-    size = draw(st.integers(4, 50)), draw(st.integers(4, 150))
+    # Maps that the dilation divides are convolved phase by phase.
+    dilation = draw(st.sampled_from(((1, 1), (1, 1), (2, 2), (1, 4), (3, 2))))
+    size = tuple(
+        d * (draw(st.integers(4, n)) // d + 2) for d, n in zip(dilation, (50, 150), strict=True)
+    )
     groups = draw(st.sampled_from((1, 1, 2)))
     channels, filters = groups * draw(st.integers(3, 30)), groups * draw(st.integers(3, 30))
     form = draw(FORMATS)
@@ -104,7 +108,7 @@ def convolutions_3x3(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]
         rng.standard_normal(filters).astype(np.float32),
         (1, 1),
         padding,
-        (1, 1),
+        dilation,
         form,
         groups,
         function(draw(ACTIVATIONS)),
@@ -192,6 +196,10 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depthwise": ((70, 30, 33), (140, 1, 3, 3), {"groups": 70, "strides": (2, 2)}),
     "stride 4": ((3, 90, 90), (32, 3, 11, 11), {"strides": (4, 4)}),
     "dilation": ((8, 40, 45), (16, 8, 3, 3), {"dilation_rate": (7, 9)}),
+    "dilation of many channels": ((64, 32, 32), (64, 64, 3, 3), {"dilation_rate": (2, 2)}),
+    "wide dilation": ((64, 36, 96), (64, 64, 3, 3), {"dilation_rate": (3, 6), "padding": "valid"}),
+    "3x3 of some maps": ((20, 3, 30, 41), (24, 20, 1, 3, 3), {}),
+    "3x3 of some small maps": ((64, 5, 8, 10), (64, 64, 1, 3, 3), {"padding": "valid"}),
     "1x1 in whole vectors": ((33, 16, 16), (67, 33, 1, 1), {}),
     "deep": ((4, 9, 20, 30), (5, 4, 3, 3, 3), {}),
 }

@@ -52,6 +52,18 @@ ValueId add_convolution(Network& network, const ConvolutionArguments& a, const F
               {o.filters, o.channels / std::max<std::size_t>(groups, 1), o.kernel[0], o.kernel[1],
                o.kernel[2]});
   expect_size("bias", bias, {o.filters});
+  if (pays_apart(o, network.allow_winograd(), network.kernels())) {
+    const ConvolutionOptions apart = dilated_apart(o);
+    const MapPhases in = o.input_phases(), out = o.output_phases();
+    ConvolutionArguments inner = a;
+    inner.x =
+        add_simple(network, a.name + "/split", a.x, std::make_unique<SplitPhases>(in), in.apart());
+    const ValueId y =
+        add(network, inner, apart,
+            make_convolution(apart, true, network.kernels(), kernel.data(), bias.data()));
+    return add_simple(network, a.name + "/join", y, std::make_unique<JoinPhases>(out),
+                      out.joined());
+  }
   return add(
       network, a, o,
       make_convolution(o, network.allow_winograd(), network.kernels(), kernel.data(), bias.data()));

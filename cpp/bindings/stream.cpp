@@ -138,8 +138,8 @@ py::array_t<float> new_array(const Shape& shape) {
   return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
 }
 
-// A sequence from its first frame to its end, and what it gives: arrays (T, *shape), and singles, by
-// the names of the outputs.
+// A sequence from its first frame to its end, and what it gives: arrays (T, *shape), and singles,
+// by the names of the outputs.
 py::dict run(PyStream& self, const Arrays& arrays) {
   const PyStream::Use stream(self);
   if (stream->frames() != 0) throw InputError("stream: expected a new sequence, found frames");

@@ -129,6 +129,44 @@ std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& o, bool allow_
   return std::make_unique<Convolution>(o, kernels, kernel, bias, choice);
 }
 
+MapPhases ConvolutionOptions::input_phases() const {
+  return {channels, input[1], input[2], dilation[1], dilation[2]};
+}
+
+MapPhases ConvolutionOptions::output_phases() const {
+  return {filters, output[1], output[2], dilation[1], dilation[2]};
+}
+
+ConvolutionOptions dilated_apart(const ConvolutionOptions& options) {
+  ConvolutionOptions o = options;
+  o.input[0] = o.output[0] = o.dilation[1] * o.dilation[2];
+  for (const std::size_t axis : {1U, 2U}) {
+    for (Size3* sizes : {&o.input, &o.before, &o.output}) (*sizes)[axis] /= o.dilation[axis];
+    o.dilation[axis] = 1;
+  }
+  return o;
+}
+
+bool pays_apart(const ConvolutionOptions& o, bool allow_winograd, const KernelTable& kernels) {
+  check(o);
+  if (!allow_winograd || o.input[0] != 1 || o.output[0] != 1 || DepthwiseConvolution::fits(o)) {
+    return false;
+  }
+  if (o.dilation[1] * o.dilation[2] == 1) return false;
+  for (const std::size_t axis : {1U, 2U}) {
+    for (const Size3* sizes : {&o.input, &o.before, &o.output}) {
+      if ((*sizes)[axis] % o.dilation[axis] != 0) return false;
+    }
+  }
+  const ConvolutionOptions apart = dilated_apart(o);
+  if (!WinogradConvolution::fits(apart, kernels)) return false;
+  // A pixel on its way to its phase, or back.
+  constexpr double kMoved = 20.0;
+  const double moved = static_cast<double>(o.channels * o.input[1] * o.input[2]) +
+                       static_cast<double>(o.filters * o.output[1] * o.output[2]);
+  return WinogradConvolution::cost(apart, kernels) + kMoved * moved < Convolution::cost(o);
+}
+
 namespace {
 
 // The kernel (filters, channels, taps) of one remainder.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/map_phases.hpp"
 #include "layers/plane_convolution.hpp"
 
 namespace cn {
@@ -19,6 +20,9 @@ struct ConvolutionOptions {
   Size3 before{0, 0, 0};  // zeros in front of the input; of a transpose: outputs cut off in front
   Size3 output{1, 1, 1};
   Activation activation;
+
+  MapPhases input_phases() const;
+  MapPhases output_phases() const;
 };
 
 // out[f, p] = activation(bias[f] + sum over c, k of
@@ -50,6 +54,12 @@ class Convolution : public Layer {
 std::unique_ptr<Layer> make_convolution(const ConvolutionOptions& options, bool allow_winograd,
                                         const KernelTable& kernels, const float* kernel,
                                         const float* bias);
+
+// Whether a dilated convolution should take less time by Winograd on the phases of its map, which
+// dilated_apart() says how to convolve: from SplitPhases(o.input_phases()) to
+// JoinPhases(o.output_phases()).
+bool pays_apart(const ConvolutionOptions& options, bool allow_winograd, const KernelTable& kernels);
+ConvolutionOptions dilated_apart(const ConvolutionOptions& options);
 
 // out[f, p] = activation(bias[f] + sum over c, i, k with i * strides + k * dilation = p + before
 //                        of kernel[c, f, k] * x[c, i])

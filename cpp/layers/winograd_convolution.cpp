@@ -36,8 +36,7 @@ bool zeros_around(const ConvolutionOptions& o) {
 bool WinogradConvolution::fits(const ConvolutionOptions& o, const KernelTable& kernels) {
   const Size3 one{1, 1, 1}, kernel{1, kTaps, kTaps};
   return kernels.winograd_4x4_conv_block != nullptr && o.kernel == kernel && o.strides == one &&
-         o.dilation == one && o.input[kDepth] == 1 && o.output[kDepth] == 1 &&
-         o.before[kDepth] == 0;
+         o.dilation == one && o.input[kDepth] == o.output[kDepth] && o.before[kDepth] == 0;
 }
 
 std::size_t WinogradConvolution::vectors_of_map(const ConvolutionOptions& o, const Tiling& t,
@@ -100,7 +99,9 @@ double WinogradConvolution::cost(const ConvolutionOptions& o, const KernelTable&
       groups * (kProduct * kProducts * channels * kRun * runs + kInput * channels + kOutput * runs);
   const Tiling tiling = choose_tiling(o, lanes);
   const double map = tile * static_cast<double>(vectors_of_map(o, tiling, lanes) * lanes);
-  return std::max(map / static_cast<double>(frames_of(o, tiling, lanes)), map / kMostGain);
+  const std::size_t frames = frames_of(o, tiling, lanes), depth = o.input[kDepth];
+  if (depth > 1) return map * static_cast<double>(tiles(depth, frames));
+  return std::max(map / static_cast<double>(frames), map / kMostGain);
 }
 
 WinogradConvolution::WinogradConvolution(const ConvolutionOptions& options,
@@ -115,7 +116,7 @@ WinogradConvolution::WinogradConvolution(const ConvolutionOptions& options,
       col_blocks_(tiles(tiles(o_.output[kCols], kTile), tiling_.cols)),
       frames_(frames_of(o_, tiling_, lanes_)),
       front_(round_up(tiling_.pitch + 1, kAlignedFloats)),
-      places_(vectors({0, 0, tiling_.rows, tiling_.cols, frames_}) * lanes_) {
+      places_(vectors({0, 0, tiling_.rows, tiling_.cols, 0, frames_}) * lanes_) {
   plane_ = odd_lines(front_ + places_ + tiling_.pitch + 1);
   planes_ = std::min(kChannelsAtOnce, group_channels()) * kTile * kTile * plane_;
   values_ = checked_mul(kProducts * places_, group_channels());
@@ -157,7 +158,7 @@ WinogradConvolution::Block WinogradConvolution::block(std::size_t index) const {
   const std::size_t rows = tiles(o_.output[kRows], kTile), cols = tiles(o_.output[kCols], kTile);
   const std::size_t row = index / col_blocks_ * tiling_.rows;
   const std::size_t col = index % col_blocks_ * tiling_.cols;
-  return {row, col, std::min(tiling_.rows, rows - row), std::min(tiling_.cols, cols - col), 1};
+  return {row, col, std::min(tiling_.rows, rows - row), std::min(tiling_.cols, cols - col), 0, 1};
 }
 
 // Row `row` of a block, counted from its first tile on: pixels -1 to 4 * cols of it, or those of
@@ -191,10 +192,9 @@ void WinogradConvolution::pack_row(const KernelTable& kernels, const Block& bloc
 }
 
 void WinogradConvolution::transform(const KernelTable& kernels, const Block& block,
-                                    const Maps<const float>& x, float* planes,
+                                    std::size_t group, const Maps<const float>& x, float* planes,
                                     float* values) const {
-  const std::size_t map = o_.input[kRows] * o_.input[kCols], pixels = kTile * kTile;
-  const std::size_t channels = group_channels();
+  const std::size_t channels = group_channels(), pixels = kTile * kTile;
   const std::size_t count = vectors(block);
   WinogradPatches patches{};
   patches.v_channels = channels;
@@ -202,7 +202,7 @@ void WinogradConvolution::transform(const KernelTable& kernels, const Block& blo
     patches.channels = std::min(kChannelsAtOnce, channels - first);
     for (std::size_t i = 0; i < patches.channels * block.frames; ++i) {
       const std::size_t c = i % patches.channels, frame = i / patches.channels;
-      const float* from = x.of(frame) + (first + c) * map;
+      const float* from = x.of(group * channels + first + c, block.first_frame + frame);
       float* to = planes + c * pixels * plane_ + frame * frame_places();
       for (std::ptrdiff_t row = -1; row <= signed_(block.rows * kTile); ++row) {
         pack_row(kernels, block, row, from, to);
@@ -240,7 +240,6 @@ void WinogradConvolution::compute(const KernelTable& kernels, const Block& block
                                   std::size_t first, std::size_t runs, const float* values,
                                   float* staged, const Maps<float>& out) const {
   const std::size_t count = vectors(block);
-  const std::size_t map = o_.output[kRows] * o_.output[kCols];
   WinogradConvBlock b{};
   b.channels = group_channels();
   b.far_weights = weights_.size() > kNearWeights;
@@ -260,7 +259,7 @@ void WinogradConvolution::compute(const KernelTable& kernels, const Block& block
     for (std::size_t i = 0; i < filters * block.frames; ++i) {
       const std::size_t f = i % filters, frame = i / filters;
       leave(kernels, block, staged + f * kTile * kTile * places_ + frame * frame_places(),
-            out.of(frame) + (group * group_filters() + first * kRun + f) * map);
+            out.of(group * group_filters() + first * kRun + f, block.first_frame + frame));
     }
   }
 }
@@ -273,27 +272,25 @@ void WinogradConvolution::run(const Exec& exec, const float* const* in, float* c
 void WinogradConvolution::run_batch(const Exec& exec, std::size_t frames, const float* in,
                                     std::size_t in_step, float* out, std::size_t out_step) const {
   const int threads = threads_for(exec, cost_ * static_cast<double>(frames));
-  const std::size_t batches = tiles(frames, frames_);
+  const Maps<const float> x{in, in_step, depth(), o_.input[kRows] * o_.input[kCols]};
+  const Maps<float> y{out, out_step, depth(), o_.output[kRows] * o_.output[kCols]};
+  const std::size_t batches = tiles(frames * depth(), frames_);
   const std::size_t blocks = row_blocks_ * col_blocks_ * batches;
   const FilterSplit split = split_filters(group_runs(), blocks * o_.groups, kPieceRuns, threads);
-  const std::size_t map = group_channels() * o_.input[kRows] * o_.input[kCols];
   parallel_tasks(threads, blocks * o_.groups * split.runs, [&](std::size_t part, Tasks& tasks) {
     float* planes = exec.scratch_of(part);
     float* values = planes + planes_;
     std::size_t transformed = blocks * o_.groups;
     for (std::size_t task = 0; tasks.next(task);) {
       const std::size_t at = task / split.runs, group = at % o_.groups;
-      const std::size_t first_frame = at / o_.groups % batches * frames_;
       Block b = block(at / o_.groups / batches);
-      b.frames = std::min(frames_, frames - first_frame);
-      if (at != transformed) {
-        const float* x = in + first_frame * in_step + group * map;
-        transform(*exec.kernels, b, {x, in_step}, planes, values);
-      }
+      b.first_frame = at / o_.groups % batches * frames_;
+      b.frames = std::min(frames_, frames * depth() - b.first_frame);
+      if (at != transformed) transform(*exec.kernels, b, group, x, planes, values);
       transformed = at;
       const std::size_t first = task % split.runs * split.step;
       compute(*exec.kernels, b, group, first, std::min(split.step, group_runs() - first), values,
-              values + values_, {out + first_frame * out_step, out_step});
+              values + values_, y);
     }
   });
 }

@@ -16,7 +16,8 @@ class WinogradConvolution : public Layer {
   WinogradConvolution(const ConvolutionOptions& options, const KernelTable& kernels,
                       const float* kernel, const float* bias, std::string choice);
 
-  // True for 3x3 kernels on planes with stride and dilation 1, where these kernels have it.
+  // True for 3x3 kernels with stride and dilation 1, where these kernels have it. Maps along a
+  // third axis are as many frames.
   static bool fits(const ConvolutionOptions& options, const KernelTable& kernels);
   // Multiply-adds that would take as long.
   static double cost(const ConvolutionOptions& options, const KernelTable& kernels);
@@ -24,7 +25,7 @@ class WinogradConvolution : public Layer {
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
   // Small maps: the tiles of one fill a part of a vector.
-  bool likes_batches() const override { return frames_ > 1; }
+  bool likes_batches() const override { return frames_ > depth(); }
   void run_batch(const Exec& exec, std::size_t frames, const float* in, std::size_t in_step,
                  float* out, std::size_t out_step) const override;
   std::size_t scratch_floats() const override { return planes_ + values_ + staged_; }
@@ -43,14 +44,17 @@ class WinogradConvolution : public Layer {
   };
   struct Block {
     std::size_t row, col, rows, cols;  // in tiles
-    std::size_t frames;
+    std::size_t first_frame, frames;
   };
-  // Frames of a batch, `step` floats from one to the next.
+  // Frames of a batch, `step` floats from one to the next, and `depth` maps of a channel in each,
+  // which are frames here.
   template <class T>
   struct Maps {
     T* data;
-    std::size_t step;
-    T* of(std::size_t frame) const { return data + frame * step; }
+    std::size_t step, depth, map;
+    T* of(std::size_t channel, std::size_t frame) const {
+      return data + frame / depth * step + (channel * depth + frame % depth) * map;
+    }
   };
 
   static std::size_t vectors_of_map(const ConvolutionOptions& options, const Tiling& tiling,
@@ -61,14 +65,15 @@ class WinogradConvolution : public Layer {
   void pack_weights(const KernelTable& kernels, const float* kernel, const float* bias);
   Block block(std::size_t index) const;
   std::size_t vectors(const Block& block) const;
-  void transform(const KernelTable& kernels, const Block& block, const Maps<const float>& x,
-                 float* planes, float* values) const;
+  void transform(const KernelTable& kernels, const Block& block, std::size_t group,
+                 const Maps<const float>& x, float* planes, float* values) const;
   void pack_row(const KernelTable& kernels, const Block& block, std::ptrdiff_t row, const float* x,
                 float* planes) const;
   void compute(const KernelTable& kernels, const Block& block, std::size_t group, std::size_t first,
                std::size_t runs, const float* values, float* staged, const Maps<float>& out) const;
   void leave(const KernelTable& kernels, const Block& block, const float* planes, float* out) const;
 
+  std::size_t depth() const { return o_.input[0]; }
   std::size_t group_channels() const { return o_.channels / o_.groups; }
   std::size_t group_filters() const { return o_.filters / o_.groups; }
   std::size_t group_runs() const;
