@@ -198,9 +198,9 @@ CASES |= {
         ),
         (9, 17, 41),
     ),
-    "max pool": alone("norm_pool_row", spec.MaxPooling((1, 3, 3), (1, 2, 2), "same"), (9, 47, 51)),
+    "max pool": alone("norm_pool_rows", spec.MaxPooling((1, 3, 3), (1, 2, 2), "same"), (9, 47, 51)),
     "mean pool": alone(
-        "norm_pool_row", spec.AveragePooling((1, 2, 3), (1, 1, 2), "same"), (9, 47, 51)
+        "norm_pool_rows", spec.AveragePooling((1, 2, 3), (1, 1, 2), "same"), (9, 47, 51)
     ),
     "tanh": alone("activate", spec.Activation(spec.Function("tanh")), (9, 47, 51)),
     "softmax": alone("softmax_block", spec.Activation(spec.Function("softmax")), (999, 13)),

@@ -115,12 +115,19 @@ def test_frames_of_any_layout(name: str) -> None:
 
 
 LOOKING: dict[str, spec.Layer] = {
-    # Takes rows; reads in place.
+    # Takes rows.
     "cell": conv_lstm(
         np.random.default_rng(0), 2, 2, (3, 3), data_format="channels_first", return_sequences=True
     ),
+    # Reads in place: no window holds the last number.
     "pool": spec.MaxPooling((1, 2, 2), (1, 2, 2), "valid"),
     # Look themselves.
+    "maximum of 2x2": spec.MaxPooling((1, 2, 2), (1, 2, 2), "same"),
+    "maximum of 3x3": spec.MaxPooling((1, 3, 3), (1, 1, 1), "same"),
+    "maximum of 3x3, stride 2": spec.MaxPooling((1, 3, 3), (1, 2, 2), "same"),
+    "maximum of 9": spec.MaxPooling((1, 1, 9), (1, 1, 4), "same"),
+    "maximum of 130": spec.MaxPooling((1, 3, 130), (1, 1, 1), "same"),
+    "maximum of maps": spec.MaxPooling((2, 1, 1), (1, 1, 1), "valid"),
     "tanh": spec.Activation(spec.Function("tanh")),
     "elu": spec.Activation(spec.Function("elu")),
     "softmax": spec.Activation(spec.Function("softmax")),

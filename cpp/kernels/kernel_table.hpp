@@ -152,7 +152,8 @@ struct RecurrentBlock {
   Activation recurrent_activation;
 };
 
-// One row of the maximum or mean of scale * x + shift over a window of planes, rows and columns.
+// A row of the maximum or mean of scale * x + shift over a window of planes, rows and columns; and
+// those behind it, whose windows begin x_step floats further.
 //
 //   out[j] = max, or with `mean` the mean,
 //            over p < planes, r < rows, 0 <= j * stride - left + k < cols, k < window
@@ -161,8 +162,9 @@ struct RecurrentBlock {
 //   s          = p * plane_step + r * row_step + i * col_step
 //
 // Without a norm `scale` is null and y = x. Every window must hold at least one column.
-struct NormPoolRow {
+struct NormPoolRows {
   const float* x;
+  std::size_t count, x_step;  // rows of the result; more than one without a norm of rows
   std::size_t planes, plane_stride;
   std::size_t rows, row_stride;
   std::size_t cols;
@@ -172,7 +174,7 @@ struct NormPoolRow {
   std::size_t window, stride, left;
   bool mean;
   const float* window_cols;  // of the mean: how many columns each window holds
-  float* out;
+  float* out;                // dense rows
   std::size_t out_cols;
 };
 
@@ -290,9 +292,9 @@ struct KernelTable {
                        float* planes, std::size_t plane);
   std::size_t units_per_panel;
   void (*dense_block)(const DenseBlock& block);
-  void (*norm_pool_row)(const NormPoolRow& row);
-  // These four return false when a number of x is infinite or not a number; a sum of large ones
+  // These five return false when a number of x is infinite or not a number; a sum of large ones
   // that overflows may pass for one.
+  bool (*norm_pool_rows)(const NormPoolRows& rows);  // of maxima; a mean shows what it was made of
   bool (*reduce_block)(const ReduceBlock& block);
   bool (*softmax_block)(const SoftmaxBlock& block);
   // out[i] = activation(x[i]); out may be x.

@@ -57,13 +57,13 @@ NormPool::NormPool(Size3 input, std::optional<Norm> norm, std::optional<Pool> po
   }
 }
 
-// Where no infinity and no NaN can give a finite result, and every number is part of one.
+// Where every number is part of a result.
 bool NormPool::checks_inputs() const {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::size_t end = (output_[axis] - 1) * pool_.strides[axis] + pool_.window[axis];
     const bool all =
         pool_.window[axis] >= pool_.strides[axis] && end >= input_[axis] + before_[axis];
-    if (!all || (pool_.window[axis] != 1 && !pool_.mean)) return false;
+    if (!all) return false;
   }
   return true;
 }
@@ -77,6 +77,14 @@ NormPool::Span NormPool::rows_of(std::size_t row) const {
   return clip(row, pool_.window[1], pool_.strides[1], before_[1], input_[1]);
 }
 
+std::size_t NormPool::alike(std::size_t row, std::size_t end) const {
+  const std::size_t first = row * pool_.strides[1];
+  const bool by_row = norm_ && norm_->axis == 1;
+  if (by_row || first < before_[1] || first + pool_.window[1] > input_[1] + before_[1]) return 1;
+  const std::size_t inside = (input_[1] + before_[1] - pool_.window[1]) / pool_.strides[1] + 1;
+  return std::min(inside, end) - row;
+}
+
 void NormPool::run(const Exec& exec, const float* const* in, float* const* out, State&) const {
   const double operations =
       static_cast<double>(output_[0] * output_[1]) *
@@ -84,16 +92,18 @@ void NormPool::run(const Exec& exec, const float* const* in, float* const* out, 
   const std::size_t plane = input_[1] * input_[2];
   const std::size_t at_once = std::max<std::size_t>(kChecked / output_[2], 1);
   const auto rows = [&](std::size_t begin, std::size_t end) {
-    std::size_t checked = begin;
-    for (std::size_t index = begin; index < end; ++index) {
-      const Span planes =
-          clip(index / output_[1], pool_.window[0], pool_.strides[0], before_[0], input_[0]);
-      const Span span = rows_of(index % output_[1]);
-      run_row(*exec.kernels, planes, span, in[0] + planes.begin * plane + span.begin * input_[2],
-              plane, input_[2], out[0] + index * output_[2]);
-      if (index + 1 < end && index + 1 < checked + at_once) continue;
-      exec.check(out[0] + checked * output_[2], (index + 1 - checked) * output_[2]);
-      checked = index + 1;
+    while (begin < end) {
+      const std::size_t depth = begin / output_[1], row = begin % output_[1];
+      const Span planes = clip(depth, pool_.window[0], pool_.strides[0], before_[0], input_[0]);
+      const Span span = rows_of(row);
+      const std::size_t last = std::min(output_[1], row + std::min(at_once, end - begin));
+      const std::size_t count = alike(row, last);
+      float* to = out[0] + begin * output_[2];
+      exec.report(run_rows(*exec.kernels, planes, span, count,
+                           in[0] + planes.begin * plane + span.begin * input_[2], plane, input_[2],
+                           to));
+      if (pool_.mean) exec.check(to, count * output_[2]);
+      begin += count;
     }
   };
   parallel_for(threads_for(exec, operations), output_[0] * output_[1], rows);
@@ -101,14 +111,16 @@ void NormPool::run(const Exec& exec, const float* const* in, float* const* out, 
 
 void NormPool::run_row(const KernelTable& kernels, std::size_t plane, std::size_t row,
                        const float* rows, std::size_t stride, float* out) const {
-  run_row(kernels, {plane, 1}, rows_of(row), rows, 0, stride, out);
+  run_rows(kernels, {plane, 1}, rows_of(row), 1, rows, 0, stride, out);
 }
 
-void NormPool::run_row(const KernelTable& kernels, const Span& planes, const Span& rows,
-                       const float* x, std::size_t plane_stride, std::size_t row_stride,
-                       float* out) const {
-  NormPoolRow row{};
+bool NormPool::run_rows(const KernelTable& kernels, const Span& planes, const Span& rows,
+                        std::size_t count, const float* x, std::size_t plane_stride,
+                        std::size_t row_stride, float* out) const {
+  NormPoolRows row{};
   row.x = x;
+  row.count = count;
+  row.x_step = pool_.strides[1] * row_stride;
   row.planes = planes.count;
   row.plane_stride = plane_stride;
   row.rows = rows.count;
@@ -129,11 +141,11 @@ void NormPool::run_row(const KernelTable& kernels, const Span& planes, const Spa
   row.window_cols = window_cols_.data();
   row.out = out;
   row.out_cols = output_[2];
-  kernels.norm_pool_row(row);
+  return kernels.norm_pool_rows(row);
 }
 
 std::string NormPool::kernel(const Exec& exec) const {
-  return std::string("norm_pool_row ") + exec.kernels->name;
+  return std::string("norm_pool_rows ") + exec.kernels->name;
 }
 
 }  // namespace cn

@@ -48,14 +48,17 @@ class NormPool : public Layer {
   std::string kernel(const Exec& exec) const override;
 
  private:
-  void run_row(const KernelTable& kernels, const Span& planes, const Span& rows, const float* x,
-               std::size_t plane_stride, std::size_t row_stride, float* out) const;
+  // Rows from number `row` on, up to `end`, whose windows are all cut alike.
+  std::size_t alike(std::size_t row, std::size_t end) const;
+  // `count` rows of the result; x is the first that they look at.
+  bool run_rows(const KernelTable& kernels, const Span& planes, const Span& rows, std::size_t count,
+                const float* x, std::size_t plane_stride, std::size_t row_stride, float* out) const;
 
   Size3 input_, output_;
   std::optional<Norm> norm_;
   Pool pool_;
   Size3 before_{0, 0, 0};           // padding in front of each axis
-  std::vector<float> window_cols_;  // of the mean, as of NormPoolRow
+  std::vector<float> window_cols_;  // of the mean, as of NormPoolRows
 };
 
 // Output length and the padding in front, by Keras' rules for 'same' and 'valid'.

@@ -15,20 +15,6 @@ namespace cn {
 // of the map.
 inline constexpr std::size_t kRowsInFloat = 64;
 
-// The largest of finite numbers. `check` looks at all of them.
-template <class V>
-struct LargestFinite {
-  using Total = float;
-  CN_INLINE static V join(V best, V y) { return V::max(best, y); }
-  CN_INLINE static float join(float best, float y) { return y > best ? y : best; }
-};
-
-// What an Op needs that sees infinities and NaN itself.
-struct NoCheck {
-  template <std::size_t, class V>
-  CN_INLINE void look(V) {}
-};
-
 // A vector of columns, `rows` of them joined. Unless the rows are `Whole` vectors, lanes behind the
 // columns hold anything.
 template <class V, class Op, bool Whole, class Check>

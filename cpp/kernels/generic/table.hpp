@@ -54,7 +54,7 @@ constexpr KernelTable make_table(const char* name) {
   table.split_phases = split_phases<V>;
   table.units_per_panel = V::width;
   table.dense_block = dense_block<V>;
-  table.norm_pool_row = norm_pool_row<V>;
+  table.norm_pool_rows = norm_pool_rows<V>;
   table.reduce_block = reduce_block<V>;
   table.softmax_block = softmax_block<V>;
   table.copy_finite = copy_finite<V>;
