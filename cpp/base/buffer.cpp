@@ -1,22 +1,34 @@
 #include "base/buffer.hpp"
 
+#include <new>
+
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
-#include <cstdint>
-
 namespace cn {
+namespace {
 
-void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+constexpr std::size_t kPage = std::size_t{2} << 20;
+
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes < kPage / 2 ? kAlignment : kPage};
+}
+
+}  // namespace
+
+void* take_memory(std::size_t bytes) {
+  if (bytes < kPage / 2) return ::operator new(bytes, alignment_of(bytes));
+  const std::size_t whole = round_up(bytes, kPage);
+  void* memory = ::operator new(whole, alignment_of(bytes));
 #ifdef MADV_HUGEPAGE
-  constexpr std::uintptr_t kHugePage = 2U << 20U;
-  const auto start = reinterpret_cast<std::uintptr_t>(data);
-  const std::uintptr_t begin = (start + kHugePage - 1) / kHugePage * kHugePage;
-  const std::uintptr_t end = (start + bytes) / kHugePage * kHugePage;
-  // Whole pages only: nothing beyond the buffer grows. A refusal changes nothing but the speed.
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  madvise(memory, whole, MADV_HUGEPAGE);  // a refusal changes nothing but the speed
 #endif
+  return memory;
+}
+
+void give_back(void* memory, std::size_t bytes) noexcept {
+  ::operator delete(memory, alignment_of(bytes));
 }
 
 }  // namespace cn

@@ -46,10 +46,12 @@ inline std::size_t odd_lines(std::size_t floats) {
   return size / kAlignedFloats % 2 == 0 ? size + kAlignedFloats : size;
 }
 
-// Asks for large pages where the system gives them on request (Linux): the kernels walk hundreds of
-// planes side by side, more pages of 4 KB than a core keeps at hand. To be called before the memory
-// is touched.
-void prefer_huge_pages(void* data, std::size_t bytes) noexcept;
+// Memory aligned to kAlignment; of half a large page and more, on large pages of its own where the
+// system gives them on request (Linux). The kernels walk hundreds of planes side by side, more
+// pages of 4 KB than a core keeps at hand, and weights that just fit a cache do not where small
+// pages put some of them on the same sets.
+void* take_memory(std::size_t bytes);
+void give_back(void* memory, std::size_t bytes) noexcept;
 
 // An owned, aligned array of floats, zero when made. Copies are explicit.
 class Buffer {
@@ -58,8 +60,7 @@ class Buffer {
   explicit Buffer(std::size_t size) : size_(size) {
     if (size == 0) return;
     const std::size_t bytes = checked_mul(size, sizeof(float));
-    data_ = static_cast<float*>(::operator new(bytes, std::align_val_t{kAlignment}));
-    prefer_huge_pages(data_, bytes);
+    data_ = static_cast<float*>(take_memory(bytes));
     std::memset(data_, 0, bytes);
   }
   Buffer(Buffer&& other) noexcept : data_(other.data_), size_(other.size_) {
@@ -73,7 +74,9 @@ class Buffer {
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { ::operator delete(data_, std::align_val_t{kAlignment}); }
+  ~Buffer() {
+    if (data_ != nullptr) give_back(data_, size_ * sizeof(float));
+  }
 
   Buffer clone() const {
     Buffer copy(size_);
