@@ -17,6 +17,10 @@ class FrameQueue {
   std::size_t end() const { return end_; }
   std::size_t size() const { return end_ - begin_; }
   const float* at(std::size_t frame) const { return data_.data() + place(frame); }
+  // True where `count` frames from this one on are there, one behind the other.
+  bool in_a_row(std::size_t frame, std::size_t count) const {
+    return frame >= begin_ && frame + count <= end_ && frame % capacity_ + count <= capacity_;
+  }
 
   void push(const float* frame) {
     if (size() == capacity_) grow();

@@ -267,7 +267,11 @@ void Stream::tick(int number, std::size_t ticks, Targets& to,
   if (number > 0) set_frame(progress.ticks);
   for (const std::size_t i : loop.feeds) {
     const Feed& feed = network_->feeds()[i];
-    for (std::size_t k = 0; k < ticks; ++k) {
+    const auto first = static_cast<std::size_t>(progress.ticks);
+    const bool there = feed.plain() && queues_[i].in_a_row(first, ticks);
+    // Frames that leave the queue stay where they are until the next one comes.
+    outside_[feed.to] = there ? const_cast<float*>(queues_[i].at(first)) : nullptr;
+    for (std::size_t k = 0; k < ticks && !there; ++k) {
       take(feed, progress.ticks + static_cast<std::int64_t>(k), at(feed.to) + k * step_of(feed.to));
     }
     const std::int64_t next = progress.ticks + static_cast<std::int64_t>(ticks);
