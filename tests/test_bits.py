@@ -132,12 +132,17 @@ def alone(kernel: str, layer: spec.Layer, frame: tuple[int, ...], algorithm: str
 
 
 def convolution(
-    *shape: int, groups: int = 1, stride: int = 1, padding: str = "same", dilation: int = 1
+    *shape: int,
+    groups: int = 1,
+    stride: int = 1,
+    padding: str = "same",
+    dilation: tuple[int, ...] | None = None,
 ) -> spec.Convolution:
     kernel = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     bias, linear = kernel.reshape(len(kernel), -1)[:, 0], spec.Function("linear")
-    dilated = dilation, dilation
-    sizes = (stride, stride), padding, dilated, "channels_first", groups, linear
+    ones = (1,) * len(shape[2:])
+    strides = tuple(stride for _ in ones)
+    sizes = strides, padding, dilation or ones, "channels_first", groups, linear
     return spec.Convolution(kernel, bias, *sizes)
 
 
@@ -176,8 +181,12 @@ CASES |= {
         "winograd 4x4", convolution(30, 10, 3, 3, groups=2), (20, 30, 44)
     ),
     "convolution 3x3, dilated": alone(
-        "winograd 4x4", convolution(64, 64, 3, 3, dilation=2), (64, 32, 36)
+        "winograd 4x4", convolution(64, 64, 3, 3, dilation=(2, 2)), (64, 32, 36)
     ),
+    "convolution 3x3, dilated unevenly": alone(
+        "winograd 4x4", convolution(64, 64, 3, 3, dilation=(3, 6), padding="valid"), (64, 36, 96)
+    ),
+    "convolution 1x3x3": alone("winograd 4x4", convolution(64, 64, 1, 3, 3), (64, 5, 8, 10)),
     "convolution of groups": alone("direct", convolution(36, 3, 3, 2, groups=12), (36, 27, 41)),
     "depthwise convolution": alone("depthwise", convolution(37, 1, 3, 3, groups=37), (37, 7, 7)),
     "depthwise convolution, large": alone(

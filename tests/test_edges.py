@@ -128,6 +128,8 @@ LOOKING: dict[str, spec.Layer] = {
     "maximum of 9": spec.MaxPooling((1, 1, 9), (1, 1, 4), "same"),
     "maximum of 130": spec.MaxPooling((1, 3, 130), (1, 1, 1), "same"),
     "maximum of maps": spec.MaxPooling((2, 1, 1), (1, 1, 1), "valid"),
+    "maximum of 3x3, 3 columns": spec.MaxPooling((1, 3, 3), (1, 1, 1), "valid"),
+    "maximum of 3x3, 7 columns": spec.MaxPooling((1, 3, 3), (1, 2, 2), "valid"),
     "tanh": spec.Activation(spec.Function("tanh")),
     "elu": spec.Activation(spec.Function("elu")),
     "softmax": spec.Activation(spec.Function("softmax")),
@@ -147,7 +149,8 @@ LOOKING: dict[str, spec.Layer] = {
 @pytest.mark.parametrize("isa", cn.available_isas())
 @pytest.mark.parametrize("name", LOOKING)
 def test_every_number_is_looked_at(name: str, isa: str) -> None:
-    layer, frame = LOOKING[name], (2, 3, 67)
+    columns = {"maximum of 3x3, 3 columns": 3, "maximum of 3x3, 7 columns": 7}.get(name, 67)
+    layer, frame = LOOKING[name], (2, 3, columns)
     names = ("x", "b") if isinstance(layer, (spec.Merge, spec.Concatenate)) else ("x",)
     node = Node(name, layer, names, ("y",))
     inputs = tuple(Input(i, frame) for i in names)

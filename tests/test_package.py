@@ -71,15 +71,31 @@ def test_a_forked_child_does_not_hang() -> None:
         import os, warnings
         import numpy as np
         import convlstm_native as cn
+        import convlstm_native.spec
         warnings.simplefilter("ignore")  # newer Pythons warn of fork with threads
         model = cn.Model.load(cn.demo_model(), threads=2)
         frames = np.full((3, *model.inputs[0].shape[2:]), 9, np.uint8)
         before = model.predict(frames)
+        # Threads take a frame each here, of which the last has been refused.
+        spec = cn.spec.NetworkSpec(
+            "tanh",
+            (cn.spec.Input("x", (60000,)),),
+            (cn.spec.Node("y", cn.spec.Activation(cn.spec.Function("tanh")), ("x",), ("y",)),),
+            (cn.spec.Output("y", "y"),),
+        )
+        apart, good = cn.Model(spec, threads=2), np.ones((8, 60000), np.float32)
+        bad = good.copy()
+        bad[-1, -1] = np.nan
+        try:
+            apart.predict(bad)
+        except cn.InputError:
+            refused = True
         child = os.fork()
         if child == 0:
             after = model.predict(frames)
             same = all(np.array_equal(before[name], after[name]) for name in before)
-            os._exit(0 if same else 1)
+            same = same and apart.predict(good)["y"].shape == good.shape
+            os._exit(0 if same and refused else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     )

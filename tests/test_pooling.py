@@ -119,6 +119,9 @@ def test_reduce(
         ((2, 150, 300), (1,)),
         ((70000, 1), (0,)),
         ((5, 7, 9, 11), (0, 2)),
+        # The last of the columns that are taken together is alone.
+        ((20, 129), (0,)),
+        ((300, 257), (0,)),
     ],
     ids=str,
 )

@@ -185,11 +185,12 @@ def test_a_layer_on_an_initial_state_does_not_stop_the_stream() -> None:
 @pytest.mark.parametrize("isa", cn.available_isas())
 @pytest.mark.parametrize("window", [(1, 1, 3), (1, 2, 2), (2, 1, 1), (1, 3, 3), (1, 2, 9)])
 @pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("columns", "padding"), [(83, "same"), (3, "valid"), (6, "valid")])
 def test_nan_inside_the_network_is_not_pooled_away(
-    window: tuple[int, int, int], stride: int, isa: str
+    window: tuple[int, int, int], stride: int, columns: int, padding: Any, isa: str
 ) -> None:
-    frame = (2, 5, 83)
-    pool = MaxPooling(window, (1, stride, stride), "same")
+    frame = (2, 5, columns)
+    pool = MaxPooling((*window[:2], min(window[2], columns)), (1, stride, stride), padding)
     nodes = (
         Node("a", BatchNormalization(0, np.full(2, 3e38, np.float32), np.zeros(2)), ("x",), ("a",)),
         Node("b", Merge("subtract"), ("a", "a"), ("b",)),  # of infinities

@@ -185,6 +185,22 @@ def test_a_single_becomes_a_sequence() -> None:
     assert not model.summary().streams
 
 
+@pytest.mark.parametrize("frames", [3, 70])
+def test_a_single_number_is_an_array(frames: int) -> None:
+    """However many runs of frames the clip is."""
+    node = Node("mean", ReduceTime("mean"), ("x",), ("y",))
+    net = NetworkSpec("mean", (Input("x", ()),), (node,), (Output("y", "y"),))
+    model, x = cn.Model(net, threads=1), np.arange(frames, dtype=np.float32)
+    stream = model.stream()
+    for frame in x:
+        stream.push(frame)
+    late = stream.flush()
+    assert late is not None
+    for found in (model.predict(x)["y"], late["y"]):
+        assert isinstance(found, np.ndarray)
+        assert found == (frames - 1) / 2
+
+
 def test_time_is_reduced() -> None:
     model = assert_right(chain(ReduceTime("mean")), random(50), "reduce_time")
     assert_right(chain(ReduceTime("max")), random(50), "slice")

@@ -57,11 +57,11 @@ ValueId add_convolution(Network& network, const ConvolutionArguments& a, const F
     const MapPhases in = o.input_phases(), out = o.output_phases();
     ConvolutionArguments inner = a;
     inner.x =
-        add_simple(network, a.name + "/split", a.x, std::make_unique<SplitPhases>(in), in.apart());
+        add_simple(network, a.name + ":split", a.x, std::make_unique<SplitPhases>(in), in.apart());
     const ValueId y =
         add(network, inner, apart,
             make_convolution(apart, true, network.kernels(), kernel.data(), bias.data()));
-    return add_simple(network, a.name + "/join", y, std::make_unique<JoinPhases>(out),
+    return add_simple(network, a.name + ":join", y, std::make_unique<JoinPhases>(out),
                       out.joined());
   }
   return add(

@@ -125,7 +125,7 @@ OutputsAndStates add_recurrent(Network& network, const Sequence& a, RecurrentOpt
   Sequence sequence = a;
   if (o.reads_product) {
     sequence.x =
-        add_simple(network, a.name + "/input product", a.x,
+        add_simple(network, a.name + ":input product", a.x,
                    layer->input_product(network.kernels(), weights), {layer->product_size()});
   }
   return add_sequence(network, sequence, std::move(layer), {units});

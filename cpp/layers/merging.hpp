@@ -1,6 +1,7 @@
 // Layers that make one tensor of several.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "layers/layer.hpp"
@@ -66,7 +67,9 @@ class Dot : public Layer {
   Dot(std::size_t rows, std::size_t cols, std::size_t products);
   void run(const Exec& exec, const float* const* in, float* const* out,
            State& state) const override;
-  std::size_t scratch_floats() const override { return checked_mul(kCols, products_); }
+  std::size_t scratch_floats() const override {
+    return checked_mul(std::min(kCols, round_up(cols_, kAlignedFloats)), products_);
+  }
 
  private:
   // Of the result, computed at a time: b is packed for as many. A multiple of every vector.

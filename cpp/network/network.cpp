@@ -118,6 +118,9 @@ ValueId Network::add_slices(const std::string& name, ValueId single) {
 
 void Network::add_output(const std::string& name, ValueId id,
                          const std::vector<std::size_t>& order) {
+  for (const Port& port : outputs_) {
+    if (port.name == name) throw UnsupportedError("output '" + name + "': expected a new name");
+  }
   const Value& shown = value(id);
   Shape outside(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) outside.at(order[i]) = shown.shape.at(i);

@@ -129,7 +129,8 @@ class Network {
   std::size_t look_ahead() const;
   // Frames that some loop likes to have at once.
   std::size_t batch() const;
-  // True where frames do not depend on each other and are small enough for each thread to run one.
+  // True where frames do not depend on each other and take so little memory that each thread may
+  // run one.
   bool frames_apart() const;
   // True where no frame makes a streaming loop tick more than once.
   bool in_step(int loop) const;

@@ -11,8 +11,10 @@ namespace {
 // Frames of a layer that likes batches run at once: its weights come from memory once for all.
 constexpr std::size_t kBatch = 8;
 
-// Floats between the layers for which a core's own cache has room: 1 MB.
+// Floats between the layers for which a core's own cache has room, 1 MB; of scratch that a thread
+// may have twice.
 constexpr std::size_t kSmallFrame = std::size_t{1} << 18;
+constexpr std::size_t kSmallScratch = 4 * kSmallFrame;
 
 std::size_t index(int loop) { return static_cast<std::size_t>(loop); }
 
@@ -73,10 +75,12 @@ std::size_t Network::batch() const {
 }
 
 bool Network::frames_apart() const {
-  const auto stateless = [](const Step& step) { return step.layer->state_floats() == 0; };
+  const auto light = [](const Step& step) {
+    return step.layer->state_floats() == 0 && step.layer->scratch_floats() <= kSmallScratch;
+  };
   const auto comes_in_frames = [&](const Port& port) { return value(port.value).sequence; };
   return loops_.size() == 1 && start_steps_.empty() && loops_[0].end_steps.empty() &&
-         arena_floats_ <= kSmallFrame && std::all_of(steps_.begin(), steps_.end(), stateless) &&
+         arena_floats_ <= kSmallFrame && std::all_of(steps_.begin(), steps_.end(), light) &&
          std::all_of(inputs_.begin(), inputs_.end(), comes_in_frames) &&
          std::all_of(outputs_.begin(), outputs_.end(), comes_in_frames);
 }

@@ -119,7 +119,8 @@ class Stream {
   std::vector<State> states_;       // of each step
   std::vector<FrameQueue> queues_;  // of each feed
   std::vector<Progress> progress_;  // of each loop
-  // Of each value: where it lies while it is in the caller's memory, to be read or made there.
+  // Of each value: where it lies while it is in the caller's memory, to be read or made there, or
+  // in the queue of a feed.
   std::vector<float*> outside_;
   std::atomic<bool> not_finite_{false};
   std::vector<const float*> in_;  // pointers for run_step, kept to spare the heap

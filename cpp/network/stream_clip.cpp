@@ -48,10 +48,10 @@ void Stream::push_apart(const std::vector<TensorView>& frame,
   while (helpers_.size() < static_cast<std::size_t>(exec_.threads)) {
     helpers_.push_back({std::make_unique<Stream>(network_, 1), {}, {}, nullptr, 0});
   }
+  for (Helper& helper : helpers_) helper.error = nullptr;  // of a clip before; not all may run
   const std::vector<Port>& outputs = network_->outputs();
   const auto run = [&](std::size_t part, Tasks& tasks) {
     Helper& helper = helpers_[part];
-    helper.error = nullptr;
     for (std::size_t k = 0; helper.error == nullptr && tasks.next(k);) {
       try {
         helper.frame = frame;

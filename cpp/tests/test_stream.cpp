@@ -2,6 +2,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/error.hpp"
 #include "base/parallel.hpp"
 #include "check.hpp"
 #include "kernels/dispatch.hpp"
@@ -132,6 +133,13 @@ void check_order_of_calls() {
   CN_CHECK_THROWS(InputError, finish(stream));
 }
 
+void check_names() {
+  Network network(select_kernels(""));
+  const ValueId x = network.add_input("x", {3}, {0}, true);
+  network.add_output("y", x, {0});
+  CN_CHECK_THROWS(UnsupportedError, network.add_output("y", x, {0}));
+}
+
 void check_barriers() {
   const auto count = [](int threads, std::size_t tasks) {
     const std::uint64_t before = barriers();
@@ -184,6 +192,7 @@ int main() {
   cn::test::check_many_at_once();
   cn::test::check_clone_and_saved_state();
   cn::test::check_order_of_calls();
+  cn::test::check_names();
   cn::test::check_barriers();
   cn::test::check_profile();
   return cn::test::report();

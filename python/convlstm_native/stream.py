@@ -137,7 +137,7 @@ class Stream:
         self._core.finish(to)
         self._ended = True
         return {
-            name: array if sequence else array[0]
+            name: array if sequence else array[0, ...]
             for name, array, sequence in zip(self._names, to, self._sequence_outputs, strict=True)
             if len(array)
         } or None
@@ -175,7 +175,7 @@ class Stream:
         self._push_chunks(whole, made, check)
         self._ended = True
         return {
-            name: output if sequence else output[0]
+            name: output if sequence else output[0, ...]
             for name, output, sequence in zip(
                 self._names, made, self._sequence_outputs, strict=True
             )

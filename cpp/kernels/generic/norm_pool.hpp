@@ -163,7 +163,8 @@ inline float small_window(const NormPoolRows& r, const Columns& window, Check& c
 }
 
 // Vectors of columns that begin `Firsts` behind x, each joined over the rows. `Looks`: a bit for
-// each of them; those with ones hold, together, all that is read.
+// each of them; those with ones hold, together, all that is read. Vectors of one lane are all
+// looked at.
 template <class V, class Op, unsigned Looks, std::size_t... Firsts, class Check>
 CN_INLINE void load_columns(const NormPoolRows& r, const float* x, Check& check,
                             V (&columns)[sizeof...(Firsts)]) {
@@ -171,7 +172,7 @@ CN_INLINE void load_columns(const NormPoolRows& r, const float* x, Check& check,
   constexpr std::size_t kFirst[] = {Firsts...};
   const auto load = [&](auto k) CN_LAMBDA {
     const V v = V::load_once(x + kFirst[k]);
-    if constexpr ((Looks >> k & 1) != 0) check.template look<k % 2>(v);
+    if constexpr (V::width == 1 || (Looks >> k & 1) != 0) check.template look<k % 2>(v);
     return v;
   };
   unroll<kCount>([&](auto k) CN_LAMBDA { columns[k] = load(k); });

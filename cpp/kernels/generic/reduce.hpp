@@ -172,7 +172,8 @@ CN_INLINE void reduce_rows(const ReduceBlock& b, double scale, Check& check) {
 template <class V, class Op, class Check>
 CN_INLINE void reduce_slices(ReduceBlock b, double scale, Check& check) {
   if constexpr (V::width >= 4) {
-    if (b.cols == 1 && b.rows >= V::width && b.rows <= kRowsInFloat * V::width) {
+    const bool rows = b.cols == 1 && b.stride == 1;
+    if (rows && b.rows >= V::width && b.rows <= kRowsInFloat * V::width) {
       return reduce_rows<V, Op>(b, scale, check);
     }
   }

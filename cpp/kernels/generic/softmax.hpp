@@ -108,7 +108,7 @@ CN_INLINE V largest_of_row(const float* x, std::size_t count, Check& check) {
 }
 
 // Sums of exp(x - shift), which are left in y if they are wanted. Not more than kRowsInFloat
-// vectors.
+// vectors and a part of one.
 template <class V, bool Wanted>
 CN_INLINE V exponentials(const float* x, std::size_t count, V shift, float* y) {
   V part[kRowVectors];
