@@ -46,10 +46,10 @@ inline std::size_t odd_lines(std::size_t floats) {
   return size / kAlignedFloats % 2 == 0 ? size + kAlignedFloats : size;
 }
 
-// Memory aligned to kAlignment; of half a large page and more, whole large pages of its own, which
-// are asked for where the system gives them on request (Linux). The kernels walk hundreds of planes
-// side by side, more pages of 4 KB than a core keeps at hand, and weights that just fit a cache do
-// not where small pages put some of them on the same sets.
+// Memory aligned to kAlignment; on Linux, of half a large page and more, whole large pages where
+// the system gives them on request. The kernels walk hundreds of planes side by side, more pages of
+// 4 KB than a core keeps at hand, and weights that just fit a cache do not where small pages put
+// some of them on the same sets. Throws std::bad_alloc.
 void* take_memory(std::size_t bytes);
 void give_back(void* memory, std::size_t bytes) noexcept;
 
