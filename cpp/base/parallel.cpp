@@ -39,6 +39,12 @@ bool team_is_ours() {
 // One a thread: threads that run streams of their own do not count each other's.
 thread_local std::uint64_t barriers_met = 0;
 
+// Of parallel_for, the shortest run of a thread is a share of this many of its indices.
+constexpr std::size_t kLeastRuns = 8;
+
+// What half of a TaskRange holds.
+constexpr std::size_t kMostTasks = 0xffffffff;
+
 }  // namespace
 
 std::uint64_t barriers() { return barriers_met; }
@@ -84,17 +90,8 @@ std::size_t parts_for([[maybe_unused]] int threads, [[maybe_unused]] std::size_t
 
 }  // namespace
 
-void run_ranges(int threads, std::size_t count, RangeFunction function, void* body) {
-  if (count == 0) return;
-  const std::size_t parts = parts_for(threads, count);
-  run_team(parts, [&](std::size_t part) {
-    const Run run = run_of(part, parts, count);
-    function(body, part, run.begin, run.end);
-  });
-}
-
-// The tasks that a part has still to do, begin in the upper half and end in the lower, so that both
-// change at once. A cache line each: no part slows another.
+// The indices that a part has still to do, begin in the upper half and end in the lower, so that
+// both change at once. A cache line each: no part slows another.
 struct alignas(64) TaskRange {
   std::atomic<std::uint64_t> bits;
 
@@ -106,7 +103,7 @@ struct alignas(64) TaskRange {
 void run_tasks(int threads, std::size_t count, TasksFunction function, void* body) {
   constexpr std::size_t kMostParts = 1024;
   if (count == 0) return;
-  if (count > 0xffffffff) throw UnsupportedError("more than 2^32 tasks a frame");
+  if (count > kMostTasks) throw UnsupportedError("more than 2^32 tasks a frame");
   const std::size_t parts = std::min(parts_for(threads, count), kMostParts);
   std::array<TaskRange, kMostParts> ranges;
   for (std::size_t part = 0; part < parts; ++part) {
@@ -119,16 +116,54 @@ void run_tasks(int threads, std::size_t count, TasksFunction function, void* bod
   });
 }
 
+void run_ranges(int threads, std::size_t count, RangeFunction function, void* body) {
+  if (count == 0) return;
+  const std::size_t parts = parts_for(threads, count);
+  if (parts == 1) return function(body, 0, 0, count);
+  struct Ranges {
+    RangeFunction function;
+    void* body;
+    std::size_t count, task, least;  // indices, indices of a task, tasks of a run
+  } ranges{function, body, count, count / kMostTasks + 1, 1};
+  const std::size_t tasks = (count - 1) / ranges.task + 1;
+  ranges.least = std::max<std::size_t>(tasks / (parts * kLeastRuns), 1);
+  run_tasks(
+      threads, tasks,
+      [](void* erased, std::size_t part, Tasks& left) {
+        const Ranges& all = *static_cast<const Ranges*>(erased);
+        std::size_t begin = 0, end = 0;
+        while (left.next(all.least, begin, end)) {
+          all.function(all.body, part, begin * all.task, std::min(end * all.task, all.count));
+        }
+      },
+      &ranges);
+}
+
 }  // namespace detail
 
 bool Tasks::next(std::size_t& task) {
+  std::size_t end = 0;
+  return take([](std::uint64_t) { return std::uint64_t{1}; }, task, end);
+}
+
+bool Tasks::next(std::size_t least, std::size_t& begin, std::size_t& end) {
+  const auto share = [least](std::uint64_t left) {
+    return std::min<std::uint64_t>(std::max<std::uint64_t>(left / 2, least), left);
+  };
+  return take(share, begin, end);
+}
+
+template <class Share>
+bool Tasks::take(const Share& share, std::size_t& first, std::size_t& last) {
   using Range = detail::TaskRange;
   std::atomic<std::uint64_t>& mine = ranges_[part_].bits;
   std::uint64_t seen = mine.load(std::memory_order_relaxed);
   while (Range::begin(seen) < Range::end(seen)) {
-    const std::uint64_t rest = Range::pack(Range::begin(seen) + 1, Range::end(seen));
-    if (mine.compare_exchange_weak(seen, rest, std::memory_order_relaxed)) {
-      task = Range::begin(seen);
+    const std::uint64_t begin = Range::begin(seen), end = Range::end(seen);
+    const std::uint64_t taken = begin + share(end - begin);
+    if (mine.compare_exchange_weak(seen, Range::pack(taken, end), std::memory_order_relaxed)) {
+      first = begin;
+      last = taken;
       return true;
     }
   }
@@ -141,8 +176,10 @@ bool Tasks::next(std::size_t& task) {
       const std::uint64_t middle = begin + (end - begin) / 2;
       if (other.compare_exchange_weak(seen, Range::pack(begin, middle),
                                       std::memory_order_relaxed)) {
-        mine.store(Range::pack(middle + 1, end), std::memory_order_relaxed);
-        task = middle;
+        const std::uint64_t taken = middle + share(end - middle);
+        mine.store(Range::pack(taken, end), std::memory_order_relaxed);
+        first = middle;
+        last = taken;
         return true;
       }
     }

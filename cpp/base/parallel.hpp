@@ -17,11 +17,13 @@ void run_tasks(int threads, std::size_t count, TasksFunction function, void* bod
 struct TaskRange;
 }  // namespace detail
 
-// Splits 0 <= i < count into at most `threads` runs of neighbours and calls
-// body(begin, end), or body(part, begin, end) with the number of the run, for each at the same
-// time. The body must not throw. Which run holds an index never changes what is computed for it, so
-// results do not depend on `threads`. The caller's own OpenMP settings are neither read nor
-// changed.
+// Splits 0 <= i < count into runs of neighbours, on at most `threads` threads, and calls
+// body(begin, end), or body(part, begin, end) with the number of the thread, for each. A thread
+// starts with a run of its own, of which it takes half of what is left at a time; one that has
+// finished takes half of what is left of another's, so that a thread that the system has put to
+// sleep, or whose core is slow, holds up nobody for long. The body must not throw. Which run holds
+// an index never changes what is computed for it, so results do not depend on `threads`. The
+// caller's own OpenMP settings are neither read nor changed.
 template <class Body>
 void parallel_for(int threads, std::size_t count, Body&& body) {
   detail::run_ranges(
@@ -42,20 +44,22 @@ class Tasks {
  public:
   // The next task, mostly the neighbour of the one before; false when all are taken.
   bool next(std::size_t& task);
+  // The next run of tasks, half of those that are left and at least as many as given.
+  bool next(std::size_t least, std::size_t& begin, std::size_t& end);
 
  private:
   friend void detail::run_tasks(int, std::size_t, detail::TasksFunction, void*);
   Tasks(detail::TaskRange* ranges, std::size_t parts, std::size_t part)
       : ranges_(ranges), parts_(parts), part_(part) {}
+  template <class Share>
+  bool take(const Share& share, std::size_t& first, std::size_t& last);
 
   detail::TaskRange* ranges_;  // of all parts
   std::size_t parts_, part_;
 };
 
-// For tasks that take long: calls body(part, tasks) on at most `threads` threads. Each starts with
-// a run of neighbours of its own; one that has finished takes half of what is left of another's, so
-// that a thread that the system has put to sleep holds nobody up. Which thread runs a task never
-// changes what is computed for it.
+// The same for tasks that take long: calls body(part, tasks) once on each thread, which takes one
+// task after another.
 template <class Body>
 void parallel_tasks(int threads, std::size_t count, Body&& body) {
   detail::run_tasks(
