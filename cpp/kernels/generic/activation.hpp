@@ -14,9 +14,10 @@ namespace cn {
 // c[0] + c[1] u + ... + c[D] u^D by Horner's rule.
 template <class V, std::size_t N, std::size_t Terms>
 CN_INLINE void polynomial(const float (&c)[Terms], const V (&u)[N], V (&y)[N]) {
-  unroll<N>([&](auto n) CN_LAMBDA { y[n] = V::broadcast(c[Terms - 1]); });
+  const V highest = V::broadcast_once(c[Terms - 1]);
+  unroll<N>([&](auto n) CN_LAMBDA { y[n] = highest; });
   for (std::size_t k = Terms - 1; k-- > 0;) {
-    const V term = V::broadcast(c[k]);
+    const V term = V::broadcast_once(c[k]);
     unroll<N>([&](auto n) CN_LAMBDA { y[n] = V::fma(y[n], u[n], term); });
   }
 }
@@ -40,15 +41,16 @@ CN_INLINE void scaled_tanh(V (&x)[N]) {
   constexpr float kQ[] = {1.0F, kScaled(4.6712326425370826e-01F, 1),
                           kScaled(2.5867880525141493e-02F, 2), kScaled(3.281762085983723e-04F, 3),
                           kScaled(7.754923713968235e-07F, 4)};
-  const V limit = V::broadcast(9.02F / kScale), minus_limit = V::broadcast(-9.02F / kScale);
-  const V most = V::broadcast(kScale), least = V::broadcast(-kScale);
-  V u[N], p[N], q[N];
+  const V limit = V::broadcast_once(9.02F / kScale);
+  const V minus_limit = V::broadcast_once(-9.02F / kScale);
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(limit, V::max(minus_limit, x[n])); });
+  V u[N], p[N], q[N];
   unroll<N>([&](auto n) CN_LAMBDA { u[n] = x[n] * x[n]; });
   polynomial(kP, u, p);
   unroll<N>([&](auto n) CN_LAMBDA { p[n] = x[n] * p[n]; });
   polynomial(kQ, u, q);
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = p[n] / q[n]; });
+  const V most = V::broadcast_once(kScale), least = V::broadcast_once(-kScale);
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = V::min(most, V::max(least, x[n])); });
 }
 

@@ -17,7 +17,9 @@ namespace cn {
 
 // Horizontal output transform, gates and state of one filter. `sums` is
 // [column][gate][P vectors][row], `c` [pixel][P vectors]. Four pixels at a time: as many chains of
-// dependent operations overlap, and what lies between stays in registers.
+// dependent operations overlap, and what lies between stays in registers. First c' of all pixels,
+// then h: a core looks some 300 instructions ahead, and with both activations in a row it would not
+// see enough to do while it waits for one.
 template <class V, std::size_t P, std::size_t Tile, class Act, class Rec>
 CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const float* sums,
                               const float* bias, float* c, float* h) {
@@ -25,45 +27,52 @@ CN_INLINE void winograd_cells(const WinogradBlock& b, Act act, Rec rec, const fl
   constexpr std::size_t kColumn = kGates * P * Tile * V::width;
   constexpr std::size_t kRows = 4 / Tile;  // of pixels at a time
   static constexpr WinogradScales<Tile> kScales{};
+  const auto gate = [&](std::size_t g, std::size_t p, std::size_t row, V(&z)[4]) CN_LAMBDA {
+    const V shift = V::broadcast(bias[g]);
+    unroll<kRows>([&](auto r) CN_LAMBDA {
+      V m[kPoints], o[Tile];
+      const float* from = sums + ((g * P + p) * Tile + row + r) * V::width;
+      unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load_once(from + col * kColumn); });
+      winograd_output(m, o);
+      const float (&scale)[Tile] = kScales.of[row + r];
+      unroll<Tile>([&](auto col) CN_LAMBDA {
+        V& to = z[r * Tile + col];
+        to = Tile == 4 ? V::fma(V::broadcast(scale[col]), o[col], shift) : o[col] + shift;
+      });
+    });
+  };
+  const auto each = [&](auto body) CN_LAMBDA {
 #pragma GCC unroll 1
-  for (std::size_t p = 0; p < P; ++p) {
+    for (std::size_t p = 0; p < P; ++p) {
 #pragma GCC unroll 1
-    for (std::size_t row = 0; row < Tile; row += kRows) {
-      const auto gate = [&](std::size_t g, V(&z)[4]) CN_LAMBDA {
-        const V shift = V::broadcast(bias[g]);
-        unroll<kRows>([&](auto r) CN_LAMBDA {
-          V m[kPoints], o[Tile];
-          const float* from = sums + ((g * P + p) * Tile + row + r) * V::width;
-          unroll<kPoints>([&](auto col) CN_LAMBDA { m[col] = V::load(from + col * kColumn); });
-          winograd_output(m, o);
-          const float (&scale)[Tile] = kScales.of[row + r];
-          unroll<Tile>([&](auto col) CN_LAMBDA {
-            V& to = z[r * Tile + col];
-            to = Tile == 4 ? V::fma(V::broadcast(scale[col]), o[col], shift) : o[col] + shift;
-          });
-        });
-      };
-      V x[4], y[4];
-      gate(2, y);
-      act(y);
-      gate(0, x);
-      rec(x);
-      unroll<4>([&](auto n) CN_LAMBDA { y[n] = x[n] * y[n]; });
-      float* state = c + row * Tile * kLanes + p * V::width;
-      if (!b.zero_state) {
-        gate(1, x);
-        rec(x);
-        unroll<4>([&](auto n)
-                      CN_LAMBDA { y[n] = V::fma(x[n], V::load(state + n * kLanes), y[n]); });
+      for (std::size_t row = 0; row < Tile; row += kRows) {
+        body(p, row, c + row * Tile * kLanes + p * V::width);
       }
-      unroll<4>([&](auto n) CN_LAMBDA { y[n].store(state + n * kLanes); });
-      act(y);
-      gate(3, x);
-      rec(x);
-      float* to = h + row * Tile * b.grid.plane + p * V::width;
-      unroll<4>([&](auto n) CN_LAMBDA { (x[n] * y[n]).store(to + n * b.grid.plane); });
     }
-  }
+  };
+  each([&](std::size_t p, std::size_t row, float* state) CN_LAMBDA {
+    V x[4], y[4];
+    gate(2, p, row, y);
+    act(y);
+    gate(0, p, row, x);
+    rec(x);
+    unroll<4>([&](auto n) CN_LAMBDA { y[n] = x[n] * y[n]; });
+    if (!b.zero_state) {
+      gate(1, p, row, x);
+      rec(x);
+      unroll<4>([&](auto n) CN_LAMBDA { y[n] = V::fma(x[n], V::load(state + n * kLanes), y[n]); });
+    }
+    unroll<4>([&](auto n) CN_LAMBDA { y[n].store(state + n * kLanes); });
+  });
+  each([&](std::size_t p, std::size_t row, const float* state) CN_LAMBDA {
+    V x[4], y[4];
+    unroll<4>([&](auto n) CN_LAMBDA { y[n] = V::load(state + n * kLanes); });
+    act(y);
+    gate(3, p, row, x);
+    rec(x);
+    float* to = h + row * Tile * b.grid.plane + p * V::width;
+    unroll<4>([&](auto n) CN_LAMBDA { (x[n] * y[n]).store(to + n * b.grid.plane); });
+  });
   if (b.mask == nullptr) return;
   for (std::size_t pixel = 0; pixel < Tile * Tile; ++pixel) {
     for (std::size_t place = 0; place < kLanes; place += V::width) {

@@ -113,7 +113,9 @@ class Prefetcher {
       const std::size_t first = (col - kPoints / 2) * kShare;
       const std::size_t end = first + kShare < kPixels ? first + kShare : kPixels;
       for (std::size_t pixel = first; pixel < end; ++pixel) {
-        lines(b_.h_out + (filter * kPixels + pixel) * b_.grid.plane);
+        const float* h = b_.h_out + (filter * kPixels + pixel) * b_.grid.plane;
+        for (std::size_t at = 0; at < Lanes; at += kLine) __builtin_prefetch(h + at);
+        if (Lanes % kLine != 0) __builtin_prefetch(h + Lanes - 1);
       }
       const float* c = b_.c + filter * kPixels * Lanes;
       for (std::size_t at = first * Lanes; at < end * Lanes; at += kLine) {
@@ -126,18 +128,16 @@ class Prefetcher {
       const float* plane = next_ < h_planes_ ? b_.h + next_ * b_.grid.plane
                                              : b_.x + (next_ - h_planes_) * b_.grid.plane;
       const bool below = next_ % kPixels / Tile < PatchAxis<Tile>::kBefore;
-      lines(plane + (below ? b_.grid.pitch : 0) + Lanes);
+      // Up to the first tile after it; this block has asked for the first one of it.
+      const float* next = plane + (below ? b_.grid.pitch : 0) + Lanes;
+      for (std::size_t at = kLine; at < Lanes; at += kLine) __builtin_prefetch(next + at);
+      __builtin_prefetch(next + Lanes);
     }
   }
 
  private:
   static constexpr std::size_t kPixels = Tile * Tile;
   static constexpr std::size_t kLine = 16;  // floats
-  // All that hold some of the floats of a block from here on.
-  CN_INLINE static void lines(const float* p) {
-    for (std::size_t at = 0; at < Lanes; at += kLine) __builtin_prefetch(p + at);
-    __builtin_prefetch(p + Lanes);
-  }
 
   const WinogradBlock& b_;
   std::size_t h_planes_, planes_, share_, next_ = 0;

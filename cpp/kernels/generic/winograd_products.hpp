@@ -71,57 +71,65 @@ struct GateProducts {
   }
 };
 
+// Vertical output transform of the sums i <= gate * P + vector < i + count of one column: of six
+// rows of products Tile rows of pixels remain. `products` is [row][gate][P vectors], `to`
+// [gate][P vectors][row].
+template <class V, std::size_t P, std::size_t Tile>
+CN_INLINE void winograd_vertical(const float* products, std::size_t i, std::size_t count,
+                                 float* to) {
+  constexpr std::size_t kSums = kGates * P * V::width;
+#pragma GCC unroll 1
+  for (const std::size_t end = i + count; i < end; ++i) {
+    const float* from = products + i * V::width;
+    V m[kPoints], o[Tile];
+    unroll<kPoints>([&](auto row) CN_LAMBDA { m[row] = V::load_once(from + row * kSums); });
+    winograd_output(m, o);
+    unroll<Tile>([&](auto row) CN_LAMBDA { o[row].store(to + (i * Tile + row) * V::width); });
+  }
+}
+
 // One column of products of one filter: to[row][gate][vector] = sum over channels of
-// U[row][channel][gate] * V[channel][row][vector]. `Chunked`: more than kChannelChunk channels.
-// Not inlined: amid the other stages GCC may run out of registers and keep a sum in memory, for
-// half the speed. Rows of U are `row_step` floats apart.
-template <class V, std::size_t P, bool Chunked>
+// U[row][channel][gate] * V[channel][row][vector]. Rows of U are `row_step` floats apart.
+// `Chunked`: more than kChannelChunk channels. Each row is followed by a sixth of the vertical
+// output transform of the column before, which costs little there: the core works on it while the
+// multiply-adds that it has before it wait for each other. Not inlined: amid the other stages GCC
+// may run out of registers and keep a sum in memory, for half the speed.
+template <class V, std::size_t P, std::size_t Tile, bool Chunked>
 CN_NOINLINE void winograd_column(const float* u, std::size_t row_step, const float* v,
-                                 std::size_t channels, float* to) {
+                                 std::size_t channels, float* to, const float* before,
+                                 float* before_to) {
   using Sums = GateProducts<V, P>;
   constexpr std::size_t kSums = kGates * Sums::kLanes;
+  constexpr std::size_t kShare = (kGates * P + kPoints - 1) / kPoints;
+  static_assert(kGates * P % kShare == 0);
   const std::size_t chunks = Chunked ? (channels + kChannelChunk - 1) / kChannelChunk : 1;
   const std::size_t chunk = (channels + chunks - 1) / chunks;  // as even as can be
   Sums sums;
-  sums.template start<false, false>(u, v, nullptr);
-  sums.add(u + kGates, v + Sums::kStep, chunk - 1);
 #pragma GCC unroll 1
   for (std::size_t row = 0; row < kPoints; ++row) {
-    if (row > 0) {
-      u += row_step;
-      v += Sums::kLanes;
-      sums.template start<true, Chunked>(u, v, to + (row - 1) * kSums);
-      sums.add(u + kGates, v + Sums::kStep, chunk - 1);
-    }
+    sums.template start<false, false>(u, v, nullptr);
+    sums.add(u + kGates, v + Sums::kStep, chunk - 1);
     if constexpr (Chunked) {
 #pragma GCC unroll 1
       for (std::size_t begin = chunk; begin < channels; begin += chunk) {
         const float* weights = u + begin * kGates;
         const float* values = v + begin * Sums::kStep;
         if (begin == chunk) {
-          sums.template start<true, false>(weights, values, to + row * kSums);
+          sums.template start<true, false>(weights, values, to);
         } else {
-          sums.template start<true, true>(weights, values, to + row * kSums);
+          sums.template start<true, true>(weights, values, to);
         }
         const std::size_t left = channels - begin;
         sums.add(weights + kGates, values + Sums::kStep, (left < chunk ? left : chunk) - 1);
       }
     }
-  }
-  sums.template store<Chunked>(to + (kPoints - 1) * kSums);
-}
-
-// Vertical output transform of one column: of six rows of products Tile rows of pixels remain.
-// `products` is [row][gate][P vectors], `to` [gate][P vectors][row].
-template <class V, std::size_t P, std::size_t Tile>
-CN_INLINE void winograd_vertical(const float* products, float* to) {
-  constexpr std::size_t kSums = kGates * P * V::width;
-#pragma GCC unroll 1
-  for (std::size_t i = 0; i < kSums; i += V::width) {
-    V m[kPoints], o[Tile];
-    unroll<kPoints>([&](auto row) CN_LAMBDA { m[row] = V::load(products + row * kSums + i); });
-    winograd_output(m, o);
-    unroll<Tile>([&](auto row) CN_LAMBDA { o[row].store(to + i * Tile + row * V::width); });
+    sums.template store<Chunked>(to);
+    if (before != nullptr && row * kShare < kGates * P) {
+      winograd_vertical<V, P, Tile>(before, row * kShare, kShare, before_to);
+    }
+    to += kSums;
+    u += row_step;
+    v += Sums::kLanes;
   }
 }
 
@@ -221,20 +229,20 @@ CN_INLINE void winograd_sums(const WinogradFactors& b, std::size_t first, std::s
       }
     }
   } else {
-    // The output transform of a column waits until the products of the next one are under way.
     alignas(64) float products[2][kPoints * kSums];
     for (std::size_t step = 0; step < steps; ++step) {
       prefetcher.run(first + step % count, step / count);
+      const float* before = step == 0 ? nullptr : products[(step - 1) % 2];
+      float* before_to = step == 0 ? nullptr : column(step - 1);
       if (channels > kChannelChunk) {
-        winograd_column<V, P, true>(weights(step), all * kGates, values(step), channels,
-                                    products[step % 2]);
+        winograd_column<V, P, Tile, true>(weights(step), all * kGates, values(step), channels,
+                                          products[step % 2], before, before_to);
       } else {
-        winograd_column<V, P, false>(weights(step), all * kGates, values(step), channels,
-                                     products[step % 2]);
+        winograd_column<V, P, Tile, false>(weights(step), all * kGates, values(step), channels,
+                                           products[step % 2], before, before_to);
       }
-      if (step > 0) winograd_vertical<V, P, Tile>(products[(step - 1) % 2], column(step - 1));
     }
-    winograd_vertical<V, P, Tile>(products[(steps - 1) % 2], column(steps - 1));
+    winograd_vertical<V, P, Tile>(products[(steps - 1) % 2], 0, kGates * P, column(steps - 1));
   }
 }
 

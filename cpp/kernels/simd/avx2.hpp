@@ -21,6 +21,11 @@ struct Vec {
     asm("" : "+x"(v));
     return {v};
   }
+  static Vec broadcast_once(float x) {
+    __m256 v = _mm256_set1_ps(x);
+    asm("" : "+x"(v));
+    return {v};
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }

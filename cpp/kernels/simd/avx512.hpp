@@ -21,6 +21,7 @@ struct Vec {
     asm("" : "+v"(v));
     return {v};
   }
+  static Vec broadcast_once(float x) { return {_mm512_set1_ps(x)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }

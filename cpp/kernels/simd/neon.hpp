@@ -21,6 +21,11 @@ struct Vec {
     asm("" : "+w"(v));
     return {v};
   }
+  static Vec broadcast_once(float x) {
+    float32x4_t v = vdupq_n_f32(x);
+    asm("" : "+w"(v));
+    return {v};
+  }
   void store(float* p) const { vst1q_f32(p, v); }
 
   friend Vec operator+(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }

@@ -20,6 +20,8 @@ struct Vec {
   // A load that the compiler cannot repeat at every use: the value stays in a register.
   static Vec load_once(const float* p) { return {*p}; }
   static Vec broadcast(float x) { return {x}; }
+  // A constant that the compiler cannot load again for every use.
+  static Vec broadcast_once(float x) { return {x}; }
   void store(float* p) const { *p = v; }
 
   friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
