@@ -161,6 +161,9 @@ CASES |= {
     ),
     "gru of many inputs": recurrent("gru", vector_layer(RNG, "gru", 500, 261), (500,)),
     "dense": alone("dense_block", spec.Dense(matrix(600, 501), matrix(501)), (600,)),
+    "dense of few units": alone(
+        "dense_few_units", spec.Dense(matrix(40000, 1), matrix(1)), (40000,)
+    ),
     "dense rows": alone("dense_block", spec.Dense(matrix(60, 51), matrix(51)), (77, 60)),
     "convolution": alone("direct", convolution(30, 9, 3, 3), (9, 37, 41), "direct"),
     # By whole rows, by columns of a wide map, by filters of a small one.
@@ -225,9 +228,10 @@ CASES |= {
 
 
 def kernel_name(case: Case, isa: str) -> str:
-    # Winograd is for fused multiply-adds alone.
-    plain = isa == "scalar" and case.kernel.startswith("winograd")
-    kernel = "direct" if plain else case.kernel
+    kernel = case.kernel
+    if isa == "scalar":  # Winograd is for fused multiply-adds alone, and there are no lanes
+        kernel = "direct" if kernel.startswith("winograd") else kernel
+        kernel = "dense_block" if kernel == "dense_few_units" else kernel
     if kernel == "plain":
         return kernel
     return kernel.format(isa) if "{}" in kernel else f"{kernel} {isa}"

@@ -110,6 +110,15 @@ def test_dense(
     check_layer(layer, random(rng, frame), "dense", np.abs(layer.bias).max())
 
 
+# Around whole vectors of inputs, and more than are summed in one part.
+@pytest.mark.parametrize("inputs", [1, 15, 129, 1000, 33000])
+@pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "relu"), (4, "linear")])
+def test_dense_of_few_units(inputs: int, units: int, activation: str) -> None:
+    rng = np.random.default_rng(inputs)
+    layer = dense(rng, inputs, units, activation)
+    check_layer(layer, random(rng, (3, inputs)), "dense", np.abs(layer.bias).max())
+
+
 @examples(20)
 @given(frames, seeds)
 def test_flatten(frame: tuple[int, ...], rng: np.random.Generator) -> None:

@@ -222,8 +222,9 @@ struct DepthwiseBlock {
 
 // y[r][u] = bias[u] + sum over k of weights[k][u] * x[r][k], each y to the same bits in whatever
 // block it is computed. Units come in panels of KernelTable::units_per_panel, padded to whole ones.
+// Where they are few, most of a panel would be padding: the lanes are inputs then.
 struct DenseBlock {
-  const float* weights;  // [panel][inputs][units_per_panel]
+  const float* weights;  // [panel][inputs][units_per_panel], or of few units [unit][inputs]
   const float* bias;     // [units], padded as the panels are
   std::size_t inputs, units;
   const float* x;  // [rows], x_stride floats apart
@@ -292,6 +293,8 @@ struct KernelTable {
                        float* planes, std::size_t plane);
   std::size_t units_per_panel;
   void (*dense_block)(const DenseBlock& block);
+  std::size_t few_units;  // so many at most
+  void (*dense_few_units)(const DenseBlock& block);
   // These five return false when a number of x is infinite or not a number; a sum of large ones
   // that overflows may pass for one.
   bool (*norm_pool_rows)(const NormPoolRows& rows);  // of maxima; a mean shows what it was made of

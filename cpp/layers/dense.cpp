@@ -19,19 +19,25 @@ Dense::Dense(const KernelTable& kernels, std::size_t rows, std::size_t inputs, s
     : rows_(rows),
       inputs_(inputs),
       units_(units),
-      lanes_(kernels.units_per_panel),
+      few_(units <= kernels.few_units),
+      lanes_(few_ ? units : kernels.units_per_panel),
       panels_(divide_up(units, lanes_)),
       weights_(checked_mul(checked_mul(panels_, lanes_), inputs)),
       bias_(panels_ * lanes_),
       activation_(activation) {
+  std::copy_n(bias, units, bias_.data());
   float* to = weights_.data();
+  if (few_) {
+    for (std::size_t i = 0; i < units * inputs; ++i)
+      to[i] = kernel[i % inputs * units + i / inputs];
+    return;
+  }
   for (std::size_t unit = 0; unit < units; unit += lanes_) {
     const std::size_t count = std::min(lanes_, units - unit);
     for (std::size_t k = 0; k < inputs; ++k, to += lanes_) {
       std::copy_n(kernel + k * units + unit, count, to);
     }
   }
-  std::copy_n(bias, units, bias_.data());
 }
 
 bool Dense::likes_batches() const { return rows_ == 1 && inputs_ * units_ >= kManyWeights; }
@@ -64,7 +70,7 @@ void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::s
       block.y = out + row * out_step + unit;
       block.y_stride = out_step;
       block.relu = activation_.kind == Activation::Kind::relu;
-      exec.kernels->dense_block(block);
+      (few_ ? exec.kernels->dense_few_units : exec.kernels->dense_block)(block);
       begin += panels;
       if (block.relu || activation_.kind == Activation::Kind::linear) continue;
       for (std::size_t r = 0; r < block.rows; ++r) {
@@ -76,7 +82,7 @@ void Dense::run_rows(const Exec& exec, std::size_t rows, const float* in, std::s
 }
 
 std::string Dense::kernel(const Exec& exec) const {
-  return std::string("dense_block ") + exec.kernels->name;
+  return std::string(few_ ? "dense_few_units " : "dense_block ") + exec.kernels->name;
 }
 
 }  // namespace cn

@@ -27,6 +27,7 @@ class Dense : public Layer {
                 float* out, std::size_t out_step) const;
 
   std::size_t rows_, inputs_, units_;
+  bool few_;                    // units, all in one panel
   std::size_t lanes_, panels_;  // units of a panel, panels
   Buffer weights_, bias_;       // as DenseBlock has them
   Activation activation_;

@@ -128,4 +128,45 @@ void dense_block(const DenseBlock& b) {
   for (; panel * V::width < b.units; ++panel) dense_tile<V, 1, 1, kParts>(b, panel, 0);
 }
 
+// The sum of one unit, by as many sums as hide the latency of each, in parts as dense_terms() has
+// them.
+template <class V>
+CN_INLINE float dense_unit(const float* x, const float* weights, std::size_t inputs) {
+  constexpr std::size_t kSums = 8, kStep = kSums * V::width, kPart = 256 * kStep;
+  V total = V::broadcast(0.0F);
+  for (std::size_t begin = 0; begin < inputs; begin += kPart) {
+    const std::size_t end = inputs - begin < kPart ? inputs : begin + kPart;
+    V sum[kSums];
+    for (V& s : sum) s = V::broadcast(0.0F);
+    std::size_t k = begin;
+    for (; k + kStep <= end; k += kStep) {
+      unroll<kSums>([&](auto n) CN_LAMBDA {
+        const std::size_t at = k + n * V::width;
+        sum[n] = V::fma(V::load(weights + at), V::load(x + at), sum[n]);
+      });
+    }
+    for (std::size_t n = 0; k < end; k += V::width, ++n) {
+      const V weight = load_until<V>(weights + k, weights + end);
+      sum[n] = V::fma(weight, load_until<V>(x + k, x + end), sum[n]);
+    }
+    total =
+        total + (((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+  }
+  float lanes[V::width];
+  total.store(lanes);
+  return join_lanes(lanes, [](float a, float b) { return a + b; });
+}
+
+template <class V>
+void dense_few_units(const DenseBlock& b) {
+  for (std::size_t row = 0; row < b.rows; ++row) {
+    for (std::size_t unit = 0; unit < b.units; ++unit) {
+      const float sum =
+          dense_unit<V>(b.x + row * b.x_stride, b.weights + unit * b.inputs, b.inputs);
+      const float y = b.bias[unit] + sum;
+      b.y[row * b.y_stride + unit] = b.relu && y < 0.0F ? 0.0F : y;  // a NaN stays
+    }
+  }
+}
+
 }  // namespace cn

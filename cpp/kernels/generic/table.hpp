@@ -54,6 +54,8 @@ constexpr KernelTable make_table(const char* name) {
   table.split_phases = split_phases<V>;
   table.units_per_panel = V::width;
   table.dense_block = dense_block<V>;
+  table.few_units = V::width / 4;
+  table.dense_few_units = dense_few_units<V>;
   table.norm_pool_rows = norm_pool_rows<V>;
   table.reduce_block = reduce_block<V>;
   table.softmax_block = softmax_block<V>;
