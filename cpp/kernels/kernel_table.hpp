@@ -306,7 +306,8 @@ struct KernelTable {
   // False when a number is infinite or not a number.
   bool (*all_finite)(const float* x, std::size_t count);
   // out[i] = f(a[i * a_step], b[i * b_step]) with steps of 0 or 1; out may be an operand of step 1.
-  void (*combine)(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+  // False when one of these is infinite or not a number.
+  bool (*combine)(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
                   float* out, std::size_t count);
   // Runs `rounds` of independent fused multiply-adds in registers; returns the number of
   // floating point operations, for measuring what this core can do at most. `sink` gets a

@@ -124,14 +124,15 @@ void Merge::run(const Exec& exec, const float* const* in, float* const* out, Sta
       Run result = run_of(operands_[0], first);
       if (functions_.empty()) {
         for (std::size_t i = 0; i < b.rows * b.cols; ++i) to[i] = result.data[i * result.step];
+        exec.check(to, b.rows * b.cols);
       }
       for (std::size_t k = 0; k < functions_.size(); ++k) {
         const Run other = run_of(operands_[k + 1], next);
-        exec.kernels->combine(functions_[k], result.data, result.step, other.data, other.step, to,
-                              b.rows * b.cols);
+        const bool finite = exec.kernels->combine(functions_[k], result.data, result.step,
+                                                  other.data, other.step, to, b.rows * b.cols);
+        if (k + 1 == functions_.size()) exec.report(finite);
         result = {to, 1};
       }
-      exec.check(to, b.rows * b.cols);
     }
   });
 }

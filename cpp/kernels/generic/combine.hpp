@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "kernels/combine.hpp"
+#include "kernels/generic/finite.hpp"
 #include "kernels/generic/inline.hpp"
 
 namespace cn {
@@ -31,32 +32,41 @@ CN_INLINE V combined(V a, V b) {
 
 // Steps are known to the compiler: 0 is one number for all, which stays in a register.
 template <class V, Combine F, std::size_t AStep, std::size_t BStep>
-void combine_stepping(const float* a, const float* b, float* out, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + V::width <= count; i += V::width) {
+bool combine_stepping(const float* a, const float* b, float* out, std::size_t count) {
+  constexpr std::size_t kVectors = 4;
+  FiniteCheck<V, kVectors> check;
+  const auto one = [&](auto chain, std::size_t i) CN_LAMBDA {
     const V x = AStep != 0 ? V::load(a + i) : V::broadcast(*a);
-    const V y = BStep != 0 ? V::load(b + i) : V::broadcast(*b);
-    combined<V, F>(x, y).store(out + i);
+    const V y = combined<V, F>(x, BStep != 0 ? V::load(b + i) : V::broadcast(*b));
+    check.template look<chain>(y);
+    y.store(out + i);
+  };
+  std::size_t i = 0;
+  for (; i + kVectors * V::width <= count; i += kVectors * V::width) {
+    unroll<kVectors>([&](auto k) CN_LAMBDA { one(k, i + k * V::width); });
   }
+  for (; i + V::width <= count; i += V::width) one(Index<0>{}, i);
   for (; i < count; ++i) {
     // One element in all lanes: the same arithmetic as in a full vector.
     float lanes[V::width];
     combined<V, F>(V::broadcast(a[i * AStep]), V::broadcast(b[i * BStep])).store(lanes);
+    check.look_at_one(lanes[0]);
     out[i] = lanes[0];
   }
+  return check.all_finite();
 }
 
 template <class V, Combine F>
-void combine_as(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
+bool combine_as(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
                 std::size_t count) {
   if (a_step != 0 && b_step != 0) return combine_stepping<V, F, 1, 1>(a, b, out, count);
   if (a_step != 0) return combine_stepping<V, F, 1, 0>(a, b, out, count);
   if (b_step != 0) return combine_stepping<V, F, 0, 1>(a, b, out, count);
-  combine_stepping<V, F, 0, 0>(a, b, out, count);
+  return combine_stepping<V, F, 0, 0>(a, b, out, count);
 }
 
 template <class V>
-void combine(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+bool combine(Combine f, const float* a, std::size_t a_step, const float* b, std::size_t b_step,
              float* out, std::size_t count) {
   switch (f) {
     case Combine::add:
@@ -74,6 +84,7 @@ void combine(Combine f, const float* a, std::size_t a_step, const float* b, std:
     case Combine::prelu:
       return combine_as<V, Combine::prelu>(a, a_step, b, b_step, out, count);
   }
+  return false;
 }
 
 }  // namespace cn
