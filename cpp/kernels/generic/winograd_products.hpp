@@ -101,7 +101,6 @@ CN_NOINLINE void winograd_column(const float* u, std::size_t row_step, const flo
   using Sums = GateProducts<V, P>;
   constexpr std::size_t kSums = kGates * Sums::kLanes;
   constexpr std::size_t kShare = (kGates * P + kPoints - 1) / kPoints;
-  static_assert(kGates * P % kShare == 0);
   const std::size_t chunks = Chunked ? (channels + kChannelChunk - 1) / kChannelChunk : 1;
   const std::size_t chunk = (channels + chunks - 1) / chunks;  // as even as can be
   Sums sums;
@@ -124,8 +123,10 @@ CN_NOINLINE void winograd_column(const float* u, std::size_t row_step, const flo
       }
     }
     sums.template store<Chunked>(to);
-    if (before != nullptr && row * kShare < kGates * P) {
-      winograd_vertical<V, P, Tile>(before, row * kShare, kShare, before_to);
+    const std::size_t first = row * kShare;
+    if (before != nullptr && first < kGates * P) {
+      const std::size_t left = kGates * P - first;
+      winograd_vertical<V, P, Tile>(before, first, left < kShare ? left : kShare, before_to);
     }
     to += kSums;
     u += row_step;
