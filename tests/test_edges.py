@@ -10,7 +10,7 @@ from dataclasses import replace
 import convlstm_native as cn
 import numpy as np
 import pytest
-from convlstm_native import spec, tensors
+from convlstm_native import _core, spec, tensors
 from convlstm_native.spec import Array, Input, NetworkSpec, Node, Output
 from strategies import conv_lstm
 from test_bits import CASES, same
@@ -80,14 +80,14 @@ def test_nothing_is_written_beyond_the_outputs(
     expected = model.predict(x)
     fences: list[Fenced] = []
 
-    def fenced(shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        fences.append(Fenced(np.zeros(shape, dtype), at_end=at_end))
+    def fenced(shape: tuple[int, ...]) -> Array:
+        fences.append(Fenced(np.zeros(shape, np.float32), at_end=at_end))
         return fences[-1].array
 
     stream = model.stream()
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(np, "empty", fenced)
+            patched.setattr(_core, "new_array", fenced)
             patched.setattr(tensors, "is_chunk", lambda arrays: False)  # the engine's own memory
             found = stream.predict(x)
         assert len(fences) == len(found)
@@ -95,6 +95,18 @@ def test_nothing_is_written_beyond_the_outputs(
     finally:
         for fence in fences:
             fence.open()
+
+
+def test_large_results_begin_at_a_cache_line() -> None:
+    layer = spec.Activation(spec.Function("tanh"))
+    node = Node("layer", layer, ("x",), ("y",))
+    net = NetworkSpec("large", (Input("x", (40, 41)),), (node,), (Output("y", "y"),))
+    frames = np.zeros((3, 40, 41), np.float32)
+    model = cn.Model(net, threads=1)
+    for found in (model.predict(frames), model.stream().predict(iter(frames))):
+        assert found["y"].ctypes.data % 64 == 0
+        assert found["y"].flags.c_contiguous
+        assert found["y"].flags.writeable
 
 
 @pytest.mark.parametrize("name", CASES)

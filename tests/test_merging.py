@@ -112,6 +112,12 @@ def test_concatenate_of_long_rows() -> None:
     check_network(beside(spec.Concatenate(1), ((2, 30000), (2, 1), (2, 20000))), "concatenate")
 
 
+def test_concatenate_to_every_place_within_a_line() -> None:
+    # 503 columns: every row of the result begins elsewhere.
+    lengths = (131, 7, 64, 301)
+    check_network(beside(spec.Concatenate(1), tuple((67, n) for n in lengths)), "concatenate")
+
+
 @examples(40)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=3),

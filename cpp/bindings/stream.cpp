@@ -2,6 +2,7 @@
 #include "network/stream.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,9 @@ namespace cn {
 namespace {
 
 using Arrays = std::vector<py::array>;
+
+// Floats of a result from which on its place matters.
+constexpr std::size_t kAlignedFrom = 1024;
 
 // A stream and the promise that one thread at a time is in it.
 class PyStream {
@@ -134,8 +138,16 @@ void push(PyStream& self, const Arrays& arrays, std::vector<py::array_t<float>> 
   frames.push_to(*stream, targets);
 }
 
+// An array for results. NumPy's begins anywhere within a cache line; kernels store a third faster
+// where every vector of theirs is one line.
 py::array_t<float> new_array(const Shape& shape) {
-  return py::array_t<float>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+  const std::vector<py::ssize_t> lengths(shape.begin(), shape.end());
+  const std::size_t count = element_count(shape);
+  if (count < kAlignedFrom) return py::array_t<float>(lengths);
+  py::array_t<float> memory(static_cast<py::ssize_t>(count + kAlignedFloats));
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+  const std::size_t skipped = round_up(address, kAlignment) - address;
+  return py::array_t<float>(lengths, memory.data() + skipped / sizeof(float), memory);
 }
 
 // A sequence from its first frame to its end, and what it gives: arrays (T, *shape), and singles,
@@ -251,6 +263,7 @@ void register_event(py::module_& module) {
 
 void register_stream(py::module_& module) {
   register_event(module);
+  module.def("new_array", &new_array);
   py::class_<PyStream>(module, "Stream")
       .def(py::init([](std::shared_ptr<Network> network, int threads) {
              return std::make_unique<PyStream>(

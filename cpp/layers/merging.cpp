@@ -14,7 +14,7 @@ constexpr std::size_t kBlock = 1024;
 // Rows shorter than this are merged several at a time.
 constexpr std::size_t kShortRow = 256;
 // Floats that a task of Concatenate copies.
-constexpr std::size_t kCopied = 4096;
+constexpr std::size_t kCopied = 16384;
 // Rows of the result of Dot that are computed at a time.
 constexpr std::size_t kRows = 64;
 

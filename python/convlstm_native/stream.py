@@ -22,8 +22,6 @@ _FRAMES = "frames"
 _ENDED = "ended"
 _INPUT = "inputs/"
 
-_FLOAT = np.dtype(np.float32)
-
 
 class Stream:
     """The state of one sample on its way through a model; made by :meth:`Model.stream`.
@@ -264,9 +262,7 @@ class Stream:
         """An array for so many frames of each output, those it has given ``before`` left out."""
         if before is not None:
             counts = [a - b for a, b in zip(counts, before, strict=True)]
-        return [
-            np.empty((n, *shape), _FLOAT) for n, shape in zip(counts, self._shapes, strict=True)
-        ]
+        return [_core.new_array((n, *shape)) for n, shape in zip(counts, self._shapes, strict=True)]
 
     def _news(self, frames: int | None) -> list[NDArray[np.float32]]:
         """Arrays for what the outputs give up to frame ``frames``; None stands for the end."""

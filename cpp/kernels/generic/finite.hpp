@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/generic/inline.hpp"
 
@@ -73,24 +74,41 @@ bool all_finite(const float* x, std::size_t count) {
   return check.all_finite();
 }
 
-// out = x, which it looks at.
+// out = x, which it looks at. Stores are aligned. A load waits for the stores before it that have
+// not left the core yet and whose addresses end in the same 12 bits: those of a place up to a few
+// lines ahead of its own modulo a page. So loads are `kAhead` vectors ahead of stores.
 template <class V>
 bool copy_finite(const float* x, std::size_t count, float* out) {
-  constexpr std::size_t kChains = 4;
+  constexpr std::size_t kChains = 4, kAhead = 8, kStep = kAhead * V::width;
   FiniteCheck<V, kChains> check;
-  std::size_t i = 0;
-  for (; i + kChains * V::width <= count; i += kChains * V::width) {
-    unroll<kChains>([&](auto k) CN_LAMBDA {
-      const V v = V::load_once(x + i + k * V::width);
-      check.template look<k>(v);
-      v.store(out + i + k * V::width);
-    });
+  if (count < V::width) {
+    for (std::size_t i = 0; i < count; ++i) {
+      check.look_at_one(x[i]);
+      out[i] = x[i];
+    }
+    return check.all_finite();
   }
-  for (; i < count; i += V::width) {
-    const V v = load_until<V>(x + i, x + count);
-    check.template look<0>(v);
-    store_until(v, out + i, out + count);
+  const auto put = [&](auto k, V v, std::size_t i) CN_LAMBDA {
+    check.template look<k % kChains>(v);
+    v.store(out + i);
+  };
+  put(Index<0>{}, V::load(x), 0);
+  std::size_t i = V::width - reinterpret_cast<std::uintptr_t>(out) / sizeof(float) % V::width;
+  if (i + kStep <= count) {
+    V loaded[kAhead];
+    unroll<kAhead>([&](auto k) CN_LAMBDA { loaded[k] = V::load_once(x + i + k * V::width); });
+    for (; i + 2 * kStep <= count; i += kStep) {
+      unroll<kAhead>([&](auto k) CN_LAMBDA {
+        const V next = V::load_once(x + i + kStep + k * V::width);
+        put(k, loaded[k], i + k * V::width);
+        loaded[k] = next;
+      });
+    }
+    unroll<kAhead>([&](auto k) CN_LAMBDA { put(k, loaded[k], i + k * V::width); });
+    i += kStep;
   }
+  for (; i + V::width <= count; i += V::width) put(Index<0>{}, V::load(x + i), i);
+  if (i < count) put(Index<0>{}, V::load(x + count - V::width), count - V::width);
   return check.all_finite();
 }
 
