@@ -9,6 +9,9 @@ namespace {
 
 // Rows that meet the weights of a panel while these are near.
 constexpr std::size_t kRowsAtOnce = 64;
+// Inputs, for each unit, from which on few units have their lanes along the inputs: the sum over
+// lanes at the end of each costs as much as so many inputs by panels (measured; 16 to 1024 rows).
+constexpr std::size_t kInputsAUnit = 64;
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
@@ -19,7 +22,7 @@ Dense::Dense(const KernelTable& kernels, std::size_t rows, std::size_t inputs, s
     : rows_(rows),
       inputs_(inputs),
       units_(units),
-      few_(units <= kernels.few_units),
+      few_(units <= kernels.few_units && inputs >= kInputsAUnit * units),
       lanes_(few_ ? units : kernels.units_per_panel),
       panels_(divide_up(units, lanes_)),
       weights_(checked_mul(checked_mul(panels_, lanes_), inputs)),
