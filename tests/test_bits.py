@@ -196,6 +196,9 @@ CASES |= {
         "depthwise", convolution(9, 1, 5, 4, groups=9), (9, 29, 31)
     ),
     "strided convolution": alone("direct", convolution(30, 9, 5, 5, stride=2), (9, 37, 41)),
+    "strided convolution, many filters": alone(
+        "direct", convolution(60, 9, 3, 3, stride=2), (9, 37, 41)
+    ),
     "transposed convolution": alone(
         "direct {}, 9 phases",
         spec.ConvolutionTranspose(

@@ -91,6 +91,33 @@ def test_convolution(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
 
 
 @st.composite
+def strided_convolutions(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
+    """Kernels with a column more than the stride; of some every tap has its own plane."""
+    stride = draw(st.sampled_from((2, 4)))
+    row_stride, kernel_rows = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    size = draw(st.integers(5, 20)), draw(st.integers(5, 70))
+    filters = draw(st.integers(10, 70))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layer = spec.Convolution(
+        weight(rng, filters, 3, kernel_rows, stride + 1),
+        rng.standard_normal(filters).astype(np.float32),
+        (row_stride, stride),
+        draw(st.sampled_from(("same", "valid"))),
+        (1, 1),
+        "channels_first",
+        1,
+        function(draw(ACTIVATIONS)),
+    )
+    return layer, (3, *size)
+
+
+@examples(80)
+@given(strided_convolutions())
+def test_strided_convolution(case: tuple[spec.Convolution, tuple[int, ...]]) -> None:
+    check_layer(*case)
+
+
+@st.composite
 def convolutions_3x3(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
     """Shapes of which many are cheaper by Winograd."""
     padding = draw(st.sampled_from(("same", "valid")))
@@ -195,6 +222,8 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "many channels, wide": ((300, 2, 250), (9, 300, 2, 2), {}),
     "depthwise": ((70, 30, 33), (140, 1, 3, 3), {"groups": 70, "strides": (2, 2)}),
     "stride 4": ((3, 90, 90), (32, 3, 11, 11), {"strides": (4, 4)}),
+    "stride 2, many filters": ((20, 41, 56), (70, 20, 3, 3), {"strides": (2, 2)}),
+    "stride 4, a tap more": ((9, 30, 75), (45, 9, 4, 5), {"strides": (3, 4), "padding": "valid"}),
     "dilation": ((8, 40, 45), (16, 8, 3, 3), {"dilation_rate": (7, 9)}),
     "dilation of many channels": ((64, 32, 32), (64, 64, 3, 3), {"dilation_rate": (2, 2)}),
     "wide dilation": ((64, 36, 96), (64, 64, 3, 3), {"dilation_rate": (3, 6), "padding": "valid"}),

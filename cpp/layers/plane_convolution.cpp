@@ -35,6 +35,7 @@ PlaneConvolution::PlaneConvolution(const PlaneConvolutionOptions& options,
                                    const float* bias)
     : o_(options), rows_(split(o_.axes[kRows])), cols_(split(o_.axes[kCols])) {
   piece_ = round_up(std::min(group_filters(), kPieceFilters), kernels.conv_filters);
+  spread_columns();
   choose_blocks();
   plane_ = odd_lines(places() + rows_.reach * pitch_ + cols_.reach);
   packed_ = checked_mul(checked_mul(slices(), slice_planes()), plane_);
@@ -66,14 +67,34 @@ PlaneConvolution::Split PlaneConvolution::split(const TapAxis& axis) {
   if (quotients.empty()) return s;  // nothing is read: the bias alone
   std::sort(s.phases.begin(), s.phases.end());
   const auto [least, most] = std::minmax_element(quotients.begin(), quotients.end());
-  s.first = *least;
+  s.origin = *least * stride;
   s.reach = static_cast<std::size_t>(*most - *least);
   for (std::size_t k = 0; k < quotients.size(); ++k) {
     const auto at = std::find(s.phases.begin(), s.phases.end(), s.phase_of[k]);
     s.phase_of[k] = static_cast<std::size_t>(at - s.phases.begin());
-    s.shift_of.push_back(static_cast<std::size_t>(quotients[k] - s.first));
+    s.shift_of.push_back(static_cast<std::size_t>(quotients[k] - *least));
   }
   return s;
+}
+
+// Where taps read behind the last place of a row, rows lie further apart: as much more is computed
+// in vain and left out on the way to the output. Not so where every tap has its own plane. That
+// pays (measured) for one plane more than there are phases, where many filters read it.
+void PlaneConvolution::spread_columns() {
+  const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
+  const std::size_t taps = cols.taps.size();
+  if (cols_.reach == 0 || (cols.stride != 2 && cols.stride != 4) || taps != cols.stride + 1) return;
+  if (cols.taps[taps - 1] - cols.taps[0] != signed_(taps - 1)) return;
+  if (group_filters() * cols_.reach < 2 * cols.places) return;
+  const std::size_t most = rows.places * (cols.places + cols_.reach) - cols_.reach;
+  if (count_of(rows.places * cols.places, kConvPlaces) == count_of(most, kConvPlaces)) return;
+  cols_ = {};
+  cols_.origin = cols.taps[0];
+  cols_.shift_of.assign(taps, 0);
+  for (std::size_t k = 0; k < taps; ++k) {
+    cols_.phases.push_back(k);
+    cols_.phase_of.push_back(k);
+  }
 }
 
 std::size_t PlaneConvolution::blocks() const {
@@ -108,6 +129,10 @@ void PlaneConvolution::choose_blocks() {
     block_cols_ = std::min(block_cols_, round_up(even, kConvPlaces));
   }
   choose_pitch();
+  // Blocks that need not leave by way of the stage.
+  std::size_t step = 1;
+  while (step * pitch_ % kConvPlaces != 0) step *= 2;
+  if (pitch_ == cols.output) block_rows_ = std::min(rows.places, round_up(block_rows_, step));
 }
 
 // The zeros behind one row serve as the zeros before the next where a block holds whole rows.
@@ -115,10 +140,10 @@ void PlaneConvolution::choose_pitch() {
   const TapAxis& cols = o_.axes[kCols];
   pitch_ = block_cols_ + cols_.reach;
   if (cols.stride != 1 || block_cols_ < cols.places) return;
-  const std::ptrdiff_t before = std::max<std::ptrdiff_t>(-cols_.first, 0);
-  const std::ptrdiff_t last = signed_(cols.places - 1 + cols_.reach) + cols_.first;
+  const std::ptrdiff_t before = std::max<std::ptrdiff_t>(-cols_.origin, 0);
+  const std::ptrdiff_t last = signed_(cols.places - 1 + cols_.reach) + cols_.origin;
   const std::ptrdiff_t behind = std::max<std::ptrdiff_t>(last - signed_(cols.input - 1), 0);
-  if (cols_.first > 0) return;
+  if (cols_.origin > 0) return;
   const std::size_t shared = cols.input + static_cast<std::size_t>(std::max(before, behind));
   pitch_ = std::min(pitch_, std::max(shared, block_cols_));
 }
@@ -197,7 +222,7 @@ void PlaneConvolution::pack_rows(const KernelTable& kernels, const Block& block,
                                  const float* x, float* planes) const {
   const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
   const std::ptrdiff_t stride = signed_(rows.stride);
-  const std::ptrdiff_t base = (signed_(block.row) + rows_.first) * stride + signed_(phase);
+  const std::ptrdiff_t base = signed_(block.row) * stride + rows_.origin + signed_(phase);
   const std::ptrdiff_t begin = base >= 0 ? 0 : (-base + stride - 1) / stride;
   const std::ptrdiff_t end = std::min(signed_(block.rows + rows_.reach),
                                       floor_div(signed_(rows.input) - 1 - base, stride) + 1);
@@ -205,7 +230,7 @@ void PlaneConvolution::pack_rows(const KernelTable& kernels, const Block& block,
   const float* from = x + (base + begin * stride) * signed_(cols.input);
   const std::ptrdiff_t step = stride * signed_(cols.input);
   if (cols.stride == 1) {
-    const std::ptrdiff_t left = signed_(block.col) + cols_.first;
+    const std::ptrdiff_t left = signed_(block.col) + cols_.origin;
     const std::ptrdiff_t first = std::max<std::ptrdiff_t>(left, 0);
     const std::ptrdiff_t last = std::min(left + signed_(pitch_), signed_(cols.input));
     if (first >= last) return;
@@ -219,26 +244,32 @@ void PlaneConvolution::pack_rows(const KernelTable& kernels, const Block& block,
   }
 }
 
-// The columns of a row, one plane a phase; place j of phase p holds column
-// (j + block.col + first) * stride + p.
+// The columns of a row, one plane a phase.
 void PlaneConvolution::pack_row(const KernelTable& kernels, const Block& block, const float* x,
                                 float* to) const {
   const TapAxis& cols = o_.axes[kCols];
   const std::ptrdiff_t stride = signed_(cols.stride);
-  const std::ptrdiff_t base = (signed_(block.col) + cols_.first) * stride;
+  const std::ptrdiff_t base = signed_(block.col) * stride + cols_.origin, pitch = signed_(pitch_);
   const std::ptrdiff_t begin = std::max<std::ptrdiff_t>(base, 0);
-  const std::ptrdiff_t end = std::min(base + signed_(pitch_) * stride, signed_(cols.input));
-  if (begin >= end) return;
-  if (cols_.phases.size() == cols.stride && (stride == 2 || stride == 4)) {
+  const std::ptrdiff_t end = std::min(base + pitch * stride, signed_(cols.input));
+  const bool splits = cols_.phases.size() >= cols.stride && (stride == 2 || stride == 4);
+  if (splits && begin < end) {
     kernels.split_phases(cols.stride, x + begin, static_cast<std::size_t>(end - begin),
                          static_cast<std::size_t>(begin - base), to, plane_);
-    return;
   }
-  for (const std::size_t p : cols_.phases) {
-    const std::ptrdiff_t phase = base + signed_(p);
-    std::ptrdiff_t j = phase >= begin ? 0 : (begin - phase + stride - 1) / stride;
-    for (; phase + j * stride < end; ++j) to[j] = x[phase + j * stride];
-    to += plane_;
+  // What is left: without split_phases all places, behind it the planes that are others, shifted.
+  for (std::size_t k = splits ? cols.stride : 0; k < cols_.phases.size(); ++k) {
+    const std::ptrdiff_t phase = base + signed_(cols_.phases[k]);
+    float* place = to + k * plane_;
+    std::ptrdiff_t j = phase >= 0 ? 0 : (stride - 1 - phase) / stride;
+    if (splits) {
+      const std::size_t shift = k / cols.stride, kept = pitch_ - std::min(shift, pitch_);
+      kernels.copy_rows(place - shift * cols.stride * plane_ + shift, 0, 1, kept, place, 0);
+      j = std::max(j, signed_(kept));
+    }
+    for (; j < pitch && phase + j * stride < signed_(cols.input); ++j) {
+      place[j] = x[phase + j * stride];
+    }
   }
 }
 

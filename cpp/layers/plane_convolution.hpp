@@ -51,11 +51,12 @@ class PlaneConvolution {
   std::size_t scratch_floats() const { return packed_ + staged_; }  // of each thread
 
  private:
-  // How the planes of a block hold an axis that is split by its stride.
+  // How the planes of a block hold an axis that is split by its stride: place j of plane k is input
+  // (first place of the block + j) * stride + origin + phases[k].
   struct Split {
+    std::ptrdiff_t origin = 0;
     std::vector<std::size_t> phases;              // the remainders by the stride that taps have
-    std::ptrdiff_t first = 0;                     // quotient of the first tap
-    std::size_t reach = 0;                        // quotients behind it
+    std::size_t reach = 0;                        // places that taps read behind those computed
     std::vector<std::size_t> phase_of, shift_of;  // of every tap
   };
   struct Block {
@@ -67,6 +68,7 @@ class PlaneConvolution {
   };
 
   static Split split(const TapAxis& axis);
+  void spread_columns();
   void choose_blocks();
   void choose_pitch();
   void list_taps();

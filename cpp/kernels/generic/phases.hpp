@@ -5,15 +5,24 @@
 
 namespace cn {
 
+// From a step of `size` columns at `col` to the next: where less than a step is left, whole places
+// that end near the end, some of them for a second time.
+template <std::size_t Phases>
+inline std::size_t next_step(std::size_t col, std::size_t size, std::size_t cols) {
+  const std::size_t left = cols - col - size;
+  return left >= size || left < Phases ? size : left / Phases * Phases;
+}
+
 template <class V, std::size_t Phases>
 inline void join(const float* planes, std::size_t plane, std::size_t cols, float* out) {
   constexpr std::size_t kCols = Phases * V::width;
   std::size_t col = 0;
-  for (; col + kCols <= cols; col += kCols) {
+  while (col + kCols <= cols) {
     V x[Phases];
     for (std::size_t k = 0; k < Phases; ++k) x[k] = V::load(planes + k * plane + col / Phases);
     V::interleave(x);
     for (std::size_t k = 0; k < Phases; ++k) x[k].store(out + col + k * V::width);
+    col += next_step<Phases>(col, kCols, cols);
   }
   if (col == cols) return;
   float rest[kCols];
@@ -33,13 +42,14 @@ inline void split(const float* x, std::size_t cols, std::size_t first, float* pl
   };
   std::size_t col = 0;
   for (; col < cols && (first + col) % Phases != 0; ++col) move(col);
-  for (; col + kCols <= cols; col += kCols) {
+  while (col + kCols <= cols) {
     V v[Phases];
     for (std::size_t k = 0; k < Phases; ++k) v[k] = V::load(x + col + k * V::width);
     V::deinterleave(v);
     for (std::size_t k = 0; k < Phases; ++k) {
       v[k].store(planes + k * plane + (first + col) / Phases);
     }
+    col += next_step<Phases>(col, kCols, cols);
   }
   for (; col + Phases <= cols; col += Phases) {
     float* to = planes + (first + col) / Phases;
