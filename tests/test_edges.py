@@ -103,7 +103,8 @@ def test_large_results_begin_at_a_cache_line() -> None:
     net = NetworkSpec("large", (Input("x", (40, 41)),), (node,), (Output("y", "y"),))
     frames = np.zeros((3, 40, 41), np.float32)
     model = cn.Model(net, threads=1)
-    for found in (model.predict(frames), model.stream().predict(iter(frames))):
+    for found in (model.predict(frames), model.stream().push(frames[0])):
+        assert found is not None
         assert found["y"].ctypes.data % 64 == 0
         assert found["y"].flags.c_contiguous
         assert found["y"].flags.writeable

@@ -19,9 +19,11 @@ from convlstm_native.spec import (
     Function,
     Input,
     Layer,
+    Merge,
     NetworkSpec,
     Node,
     Output,
+    Reduce,
     ReduceTime,
     Repeat,
     Reverse,
@@ -158,12 +160,17 @@ def test_look_ahead_adds_up() -> None:
 
 
 def test_a_skip_over_a_window_waits_for_it() -> None:
-    """Both inputs of a layer come in step: the ConvLSTM starts from what the window shows."""
+    """Both inputs of a layer come in step: the frame waits for the window around it."""
     rng = np.random.default_rng(0)
-    cell = conv_lstm(rng, 3, 2, padding="same", data_format="channels_first", return_sequences=True)
-    layers = (Window(3, before=1, after=1), Flatten(), dense(rng, 72, 5), Reverse(), Reverse())
-    assert_right(chain(*layers), random(7))
-    del cell
+    cell = conv_lstm(rng, 2, 2, padding="same", data_format="channels_first", return_sequences=True)
+    nodes = (
+        Node("window", Window(3, before=1, after=1), ("x",), ("around",)),
+        Node("mean", Reduce((0,), "mean"), ("around",), ("smooth",)),
+        Node("skip", Merge("subtract"), ("x", "smooth"), ("rough",)),
+        Node("cell", cell, ("rough",), ("y",)),
+    )
+    outputs = (Output("rough", "rough"), Output("y", "y"))
+    assert_right(NetworkSpec("skip", (Input("x", FRAME),), nodes, outputs), random(7))
 
 
 def test_whole_sequences_become_singles() -> None:
@@ -264,7 +271,8 @@ def test_absurd_arguments_are_refused(layer: Any, message: str) -> None:
         cn.Model(chain(layer))
 
 
-def test_dense_batches_have_the_bits_of_single_frames() -> None:
+@pytest.mark.parametrize("before", [(), (Activation(Function("relu")),), (Flatten(),)], ids=str)
+def test_dense_batches_have_the_bits_of_single_frames(before: tuple[Layer, ...]) -> None:
     """A Dense with many weights runs several frames at once, where they come together."""
     rng = np.random.default_rng(3)
     heavy = Dense(
@@ -272,8 +280,9 @@ def test_dense_batches_have_the_bits_of_single_frames() -> None:
         rng.standard_normal(130).astype(np.float32),
         Function("tanh"),
     )
-    spec = chain(heavy, dense(rng, 130, 3, "softmax"), shape=(3000,))
-    x = random(37, (3000,))
+    shape = (3000,) if Flatten() not in before else (30, 100)
+    spec = chain(*before, heavy, dense(rng, 130, 3, "softmax"), shape=shape)
+    x = random(37, shape)
     for isa in cn.available_isas():
         whole = cn.Model(spec, threads=1, isa=isa).predict(x)
         assert cn.Model(spec).stream()._core.batch > 1

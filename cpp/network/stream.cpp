@@ -259,6 +259,15 @@ void Stream::take(const Feed& feed, std::int64_t tick, float* to) const {
   }
 }
 
+// Whether what a feed takes from a loop lies in the caller's memory for the rest of a clip, and is
+// soon read.
+bool Stream::may_borrow(int loop, const Feed& feed) const {
+  const int reader = network_->value(feed.to).loop;
+  return in_clip_ && loop == 0 && feed.plain() &&
+         network_->loops()[static_cast<std::size_t>(reader)].batch > 1 &&
+         outside_[network_->value(feed.from).root] != nullptr;
+}
+
 // Runs the next ticks of a loop; at most its batch.
 void Stream::tick(int number, std::size_t ticks, Targets& to,
                   const std::vector<TensorView>* frame) {
@@ -291,8 +300,12 @@ void Stream::tick(int number, std::size_t ticks, Targets& to,
   for (std::size_t k = 0; k < ticks; ++k) {
     for (const std::size_t i : loop.fed) {
       const ValueId from = network_->feeds()[i].from;
-      queues_[i].push(at(from) + k * step_of(from));
       const int reader = network_->value(network_->feeds()[i].to).loop;
+      if (may_borrow(number, network_->feeds()[i])) {
+        queues_[i].borrow(at(from));
+      } else {
+        queues_[i].push(at(from) + k * step_of(from));
+      }
       const std::int64_t done = progress_[static_cast<std::size_t>(reader)].ticks;
       queues_[i].drop_before(static_cast<std::size_t>(network_->feeds()[i].oldest(done)));
     }

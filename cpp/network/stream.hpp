@@ -106,6 +106,7 @@ class Stream {
 
   std::int64_t ready(const Loop& loop, std::int64_t done) const;
   void take(const Feed& feed, std::int64_t tick, float* to) const;
+  bool may_borrow(int loop, const Feed& feed) const;
   // `frame`: what was pushed, for inputs that the first step looks at.
   void tick(int loop, std::size_t ticks, Targets& to,
             const std::vector<TensorView>* frame = nullptr);
@@ -127,7 +128,7 @@ class Stream {
   std::vector<float*> out_;
   std::vector<Helper> helpers_;  // none until push_clip() wants them
   std::size_t frames_ = 0;
-  bool finished_ = false;
+  bool finished_ = false, in_clip_ = false;
   std::unique_ptr<Profile> profile_;  // null: nothing is recorded
 };
 

@@ -37,10 +37,21 @@ void Stream::push_clip(std::vector<TensorView> frame, const std::vector<std::ptr
     push_apart(frame, steps, done, to);
     go_on(frame, steps, done);
   }
-  for (; done < count; ++done) {
-    push(frame, to, done + 1 < count);
-    go_on(frame, steps, 1);
+  in_clip_ = true;
+  const auto own = [&] {
+    in_clip_ = false;
+    for (FrameQueue& queue : queues_) queue.own();
+  };
+  try {
+    for (; done < count; ++done) {
+      push(frame, to, done + 1 < count);
+      go_on(frame, steps, 1);
+    }
+  } catch (...) {
+    own();
+    throw;
   }
+  own();
 }
 
 void Stream::push_apart(const std::vector<TensorView>& frame,

@@ -185,10 +185,36 @@ void check_profile() {
   CN_CHECK(events[1].bytes == floats * sizeof(float));
 }
 
+void check_queue() {
+  std::vector<float> clip{0, 1, 2, 3, 4, 5};
+  FrameQueue queue(1);
+  const auto holds = [&](std::size_t frame, float value) { return *queue.at(frame) == value; };
+  for (std::size_t i = 0; i < 5; ++i) queue.borrow(&clip[i]);
+  CN_CHECK(queue.at(3) == &clip[3]);
+  CN_CHECK(queue.in_a_row(0, 5) && !queue.in_a_row(0, 6));
+  queue.drop_before(2);
+  queue.own();
+  clip.assign(6, 9);
+  CN_CHECK(queue.size() == 3 && holds(2, 2) && holds(3, 3) && holds(4, 4));
+  // Behind frames of its own, it copies; so does one that does not follow the one before.
+  queue.borrow(&clip[5]);
+  CN_CHECK(queue.at(5) != &clip[5] && holds(5, 9) && holds(4, 4));
+  queue.drop_before(6);
+  queue.borrow(&clip[0]);
+  queue.borrow(&clip[2]);
+  CN_CHECK(queue.at(6) != &clip[0] && holds(6, 9) && holds(7, 9));
+  queue.clear(1);
+  queue.borrow(&clip[1]);
+  queue.push(&clip[3]);
+  clip.assign(6, 7);
+  CN_CHECK(queue.end() == 3 && holds(1, 9) && holds(2, 9));
+}
+
 }  // namespace
 }  // namespace cn::test
 
 int main() {
+  cn::test::check_queue();
   cn::test::check_many_at_once();
   cn::test::check_clone_and_saved_state();
   cn::test::check_order_of_calls();
