@@ -230,6 +230,7 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3x3 of some maps": ((20, 3, 30, 41), (24, 20, 1, 3, 3), {}),
     "3x3 of some small maps": ((64, 5, 8, 10), (64, 64, 1, 3, 3), {"padding": "valid"}),
     "1x1 in whole vectors": ((33, 16, 16), (67, 33, 1, 1), {}),
+    "1x1, odd columns": ((30, 32, 19), (67, 30, 1, 1), {}),
     "deep": ((4, 9, 20, 30), (5, 4, 3, 3, 3), {}),
 }
 

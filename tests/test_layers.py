@@ -111,7 +111,7 @@ def test_dense(
 
 
 # Around whole vectors of inputs, and more than are summed in one part.
-@pytest.mark.parametrize("inputs", [15, 64, 129, 1000, 33000])
+@pytest.mark.parametrize("inputs", [15, 64, 129, 263, 1000, 33000])
 @pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "relu"), (4, "linear")])
 def test_dense_of_few_units(inputs: int, units: int, activation: str) -> None:
     rng = np.random.default_rng(inputs)

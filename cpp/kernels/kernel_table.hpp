@@ -222,7 +222,7 @@ struct DepthwiseBlock {
 
 // y[r][u] = bias[u] + sum over k of weights[k][u] * x[r][k], each y to the same bits in whatever
 // block it is computed. Units come in panels of KernelTable::units_per_panel, padded to whole ones.
-// Where they are few, most of a panel would be padding: the lanes are inputs then.
+// Where they are few, most of a panel would be padding: of many inputs the lanes are these then.
 struct DenseBlock {
   const float* weights;  // [panel][inputs][units_per_panel], or of few units [unit][inputs]
   const float* bias;     // [units], padded as the panels are

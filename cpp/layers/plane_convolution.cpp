@@ -129,10 +129,14 @@ void PlaneConvolution::choose_blocks() {
     block_cols_ = std::min(block_cols_, round_up(even, kConvPlaces));
   }
   choose_pitch();
-  // Blocks that need not leave by way of the stage.
+  if (!maps_in_a_row()) return;
+  // Blocks of whole vectors need not leave by way of the stage.
   std::size_t step = 1;
   while (step * pitch_ % kConvPlaces != 0) step *= 2;
-  if (pitch_ == cols.output) block_rows_ = std::min(rows.places, round_up(block_rows_, step));
+  const std::size_t whole = std::min(rows.places, round_up(block_rows_, step));
+  if (whole * pitch_ <= 2 * most && floats(whole, block_cols_) <= 2 * kPackedFloats) {
+    block_rows_ = whole;
+  }
 }
 
 // The zeros behind one row serve as the zeros before the next where a block holds whole rows.
@@ -273,11 +277,15 @@ void PlaneConvolution::pack_row(const KernelTable& kernels, const Block& block, 
   }
 }
 
-bool PlaneConvolution::writes_places() const {
+bool PlaneConvolution::maps_in_a_row() const {
   const TapAxis &rows = o_.axes[kRows], &cols = o_.axes[kCols];
   return !o_.joins_phases() && pitch_ == block_cols_ && pitch_ == cols.output &&
          cols.places == cols.output && rows.places == rows.output &&
-         rows.places * pitch_ % kConvPlaces == 0 && block_rows_ * pitch_ % kConvPlaces == 0;
+         rows.places * pitch_ % kConvPlaces == 0;
+}
+
+bool PlaneConvolution::writes_places() const {
+  return maps_in_a_row() && block_rows_ * pitch_ % kConvPlaces == 0;
 }
 
 // Rows of the filters from `filter` on that have all columns of some rows of the output.

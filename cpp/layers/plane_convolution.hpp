@@ -90,7 +90,9 @@ class PlaneConvolution {
   std::size_t slice_planes() const { return rows_.phases.size() * cols_.phases.size(); }
   std::size_t blocks() const;
   std::size_t places() const { return round_up(block_rows_ * pitch_, kConvPlaces); }
-  bool writes_places() const;  // of a block, in a row, as they are in the output
+  // Places of a map, or of a block, are whole vectors in a row, as in the output.
+  bool maps_in_a_row() const;
+  bool writes_places() const;
 
   PlaneConvolutionOptions o_;
   Split rows_, cols_;

@@ -74,9 +74,10 @@ bool all_finite(const float* x, std::size_t count) {
   return check.all_finite();
 }
 
-// out = x, which it looks at. Stores are aligned. A load waits for the stores before it that have
-// not left the core yet and whose addresses end in the same 12 bits: those of a place up to a few
-// lines ahead of its own modulo a page. So loads are `kAhead` vectors ahead of stores.
+// out = x, which it looks at. Stores are aligned but for both ends. A load waits for the stores
+// before it that have not left the core yet and whose addresses end in the same 12 bits: those of a
+// place up to a few lines ahead of its own modulo a page. So loads are `kAhead` vectors ahead of
+// stores.
 template <class V>
 bool copy_finite(const float* x, std::size_t count, float* out) {
   constexpr std::size_t kChains = 4, kAhead = 8, kStep = kAhead * V::width;
