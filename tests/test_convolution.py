@@ -55,6 +55,12 @@ FORMATS = st.sampled_from(("channels_first", "channels_last"))
 ACTIVATIONS = st.sampled_from(("linear", "relu", "tanh", "elu", "softmax"))
 
 
+def convolution(rng: np.random.Generator, shape: tuple[int, ...], *sizes: Any) -> spec.Convolution:
+    """With random weights of this shape and what follows the bias."""
+    bias = rng.standard_normal(shape[0]).astype(np.float32)
+    return spec.Convolution(weight(rng, *shape), bias, *sizes)
+
+
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
     rank = draw(st.integers(1, 3))
@@ -71,9 +77,9 @@ def convolutions(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]]:
     channels, filters = groups * draw(small), groups * draw(st.integers(1, 11))
     form = draw(FORMATS)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    layer = spec.Convolution(
-        weight(rng, filters, channels // groups, *kernel),
-        rng.standard_normal(filters).astype(np.float32),
+    layer = convolution(
+        rng,
+        (filters, channels // groups, *kernel),
         strides,
         padding,
         dilation,
@@ -98,9 +104,9 @@ def strided_convolutions(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, 
     size = draw(st.integers(5, 20)), draw(st.integers(5, 70))
     filters = draw(st.integers(10, 70))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    layer = spec.Convolution(
-        weight(rng, filters, 3, kernel_rows, stride + 1),
-        rng.standard_normal(filters).astype(np.float32),
+    layer = convolution(
+        rng,
+        (filters, 3, kernel_rows, stride + 1),
         (row_stride, stride),
         draw(st.sampled_from(("same", "valid"))),
         (1, 1),
@@ -130,9 +136,9 @@ def convolutions_3x3(draw: st.DrawFn) -> tuple[spec.Convolution, tuple[int, ...]
     channels, filters = groups * draw(st.integers(3, 30)), groups * draw(st.integers(3, 30))
     form = draw(FORMATS)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    layer = spec.Convolution(
-        weight(rng, filters, channels // groups, 3, 3),
-        rng.standard_normal(filters).astype(np.float32),
+    layer = convolution(
+        rng,
+        (filters, channels // groups, 3, 3),
         (1, 1),
         padding,
         dilation,
