@@ -55,7 +55,7 @@ class PlaneConvolution {
   // (first place of the block + j) * stride + origin + phases[k].
   struct Split {
     std::ptrdiff_t origin = 0;
-    std::vector<std::size_t> phases;              // the remainders by the stride that taps have
+    std::vector<std::size_t> phases;              // remainders by the stride, or where taps are
     std::size_t reach = 0;                        // places that taps read behind those computed
     std::vector<std::size_t> phase_of, shift_of;  // of every tap
   };
