@@ -81,21 +81,30 @@ CN_INLINE void relu(V (&x)[N]) {
   for (V& v : x) v = V::max(V::broadcast(0.0F), v);
 }
 
-template <class V>
-CN_INLINE V leaky_relu(const Activation& f, V x) {
-  // The bound keeps -inf times a slope of zero from becoming NaN; a real NaN passes.
-  const V bounded = V::max(V::broadcast(-3.402823466e+38F), x);
-  const V below = V::broadcast(f.p[0]) * (bounded - V::broadcast(f.p[2]));
-  const V above = V::min(V::broadcast(f.p[1]), x);
-  return V::where_ge(V::broadcast(f.p[2]), x, below, above);
+template <class V, std::size_t N>
+CN_INLINE void leaky_relu(const Activation& f, V (&x)[N]) {
+  for (V& v : x) {
+    // The bound keeps -inf times a slope of zero from becoming NaN; a real NaN passes.
+    const V bounded = V::max(V::broadcast(-3.402823466e+38F), v);
+    const V below = V::broadcast(f.p[0]) * (bounded - V::broadcast(f.p[2]));
+    const V above = V::min(V::broadcast(f.p[1]), v);
+    v = V::where_ge(V::broadcast(f.p[2]), v, below, above);
+  }
 }
 
-template <class V>
-CN_INLINE V lane_by_lane(const Activation& f, V x) {
-  float lanes[V::width];
-  x.store(lanes);
-  for (float& lane : lanes) lane = f.scalar(lane, f.p);
-  return V::load(lanes);
+template <class V, std::size_t N>
+CN_INLINE void softsign(V (&x)[N]) {
+  for (V& v : x) v = v / (V::broadcast(1.0F) + V::abs(v));
+}
+
+template <class V, std::size_t N>
+CN_INLINE void lane_by_lane(const Activation& f, V (&x)[N]) {
+  for (V& v : x) {
+    float lanes[V::width];
+    v.store(lanes);
+    for (float& lane : lanes) lane = f.scalar(lane, f.p);
+    v = V::load(lanes);
+  }
 }
 
 // x[n] * gate(x[n]), for activations of that form.
@@ -107,39 +116,45 @@ CN_INLINE void times_gate(V (&x)[N], Gate gate) {
   unroll<N>([&](auto n) CN_LAMBDA { x[n] = x[n] * g[n]; });
 }
 
+// body(function), where function(x) is f of some vectors in place, whatever their number.
+template <class Body>
+CN_INLINE auto with_function(const Activation& f, Body body) {
+  using Kind = Activation::Kind;
+  switch (f.kind) {
+    case Kind::relu:
+      return body([](auto& x) CN_LAMBDA { relu(x); });
+    case Kind::leaky_relu:
+      return body([&f](auto& x) CN_LAMBDA { leaky_relu(f, x); });
+    case Kind::hard_sigmoid:
+      return body([&f](auto& x) CN_LAMBDA { hard_sigmoid(f, x); });
+    case Kind::hard_silu:
+      return body([&f](auto& x) CN_LAMBDA {
+        times_gate(x, [&f](auto& g) CN_LAMBDA { hard_sigmoid(f, g); });
+      });
+    case Kind::sigmoid:
+      return body([](auto& x) CN_LAMBDA { sigmoid(x); });
+    case Kind::tanh:
+      return body([](auto& x) CN_LAMBDA { tanh(x); });
+    case Kind::silu:
+      return body([](auto& x) CN_LAMBDA { times_gate(x, [](auto& g) CN_LAMBDA { sigmoid(g); }); });
+    case Kind::softsign:
+      return body([](auto& x) CN_LAMBDA { softsign(x); });
+    case Kind::scalar:
+      return body([&f](auto& x) CN_LAMBDA { lane_by_lane(f, x); });
+    case Kind::linear:
+      break;
+  }
+  return body([](auto&) CN_LAMBDA {});
+}
+
 // The switch costs one well-predicted jump for N vectors.
 template <class V, std::size_t N>
 CN_INLINE void apply(const Activation& f, V (&x)[N]) {
-  using Kind = Activation::Kind;
-  switch (f.kind) {
-    case Kind::linear:
-      return;
-    case Kind::relu:
-      return relu(x);
-    case Kind::leaky_relu:
-      for (V& v : x) v = leaky_relu(f, v);
-      return;
-    case Kind::hard_sigmoid:
-      return hard_sigmoid(f, x);
-    case Kind::hard_silu:
-      return times_gate(x, [&](V(&g)[N]) { hard_sigmoid(f, g); });
-    case Kind::sigmoid:
-      return sigmoid(x);
-    case Kind::tanh:
-      return tanh(x);
-    case Kind::silu:
-      return times_gate(x, [](V(&g)[N]) { sigmoid(g); });
-    case Kind::softsign:
-      for (V& v : x) v = v / (V::broadcast(1.0F) + V::abs(v));
-      return;
-    case Kind::scalar:
-      for (V& v : x) v = lane_by_lane(f, v);
-      return;
-  }
+  with_function(f, [&x](auto function) CN_LAMBDA { function(x); });
 }
 
-template <class V>
-bool activate(const Activation& f, const float* x, float* out, std::size_t count) {
+template <class V, class Function>
+CN_INLINE bool activate_by(Function function, const float* x, float* out, std::size_t count) {
   std::size_t i = 0;
   constexpr std::size_t kVectors = 4;
   FiniteCheck<V, kVectors> check;
@@ -147,26 +162,25 @@ bool activate(const Activation& f, const float* x, float* out, std::size_t count
     V four[kVectors];
     unroll<kVectors>([&](auto k) CN_LAMBDA { four[k] = V::load_once(x + i + k * V::width); });
     unroll<kVectors>([&](auto k) CN_LAMBDA { check.template look<k>(four[k]); });
-    apply(f, four);
+    function(four);
     unroll<kVectors>([&](auto k) CN_LAMBDA { four[k].store(out + i + k * V::width); });
   }
-  V v[1];
-  for (; i + V::width <= count; i += V::width) {
-    v[0] = V::load(x + i);
+  // The tail goes through zeros behind its end, so that every element meets the same arithmetic.
+  for (; i < count; i += V::width) {
+    V v[1] = {load_until<V>(x + i, x + count)};
     check.template look<0>(v[0]);
-    apply(f, v);
-    v[0].store(out + i);
-  }
-  if (i != count) {
-    // The tail goes through a padded copy, so that every element meets the same arithmetic.
-    float tail[V::width];
-    v[0] = load_until<V>(x + i, x + count);
-    check.template look<0>(v[0]);
-    apply(f, v);
-    v[0].store(tail);
-    for (std::size_t k = 0; i + k < count; ++k) out[i + k] = tail[k];
+    function(v);
+    store_until(v[0], out + i, out + count);
   }
   return check.all_finite();
+}
+
+// A loop for each function: beside a call for single numbers, sums of vectors would leave their
+// registers in every turn.
+template <class V>
+bool activate(const Activation& f, const float* x, float* out, std::size_t count) {
+  return with_function(
+      f, [&](auto function) CN_LAMBDA { return activate_by<V>(function, x, out, count); });
 }
 
 }  // namespace cn
