@@ -8,7 +8,7 @@
 
 #ifdef CN_OPENMP
 #include <omp.h>
-#include <unistd.h>
+#include <pthread.h>
 #endif
 
 namespace cn {
@@ -28,11 +28,13 @@ struct Run {
 // GNU's OpenMP hangs in a child that was forked after its parent had used threads: the
 // team is gone, the record of it is not. Such a child runs on one thread; results are
 // the same bits.
+std::atomic<bool> team_used{false}, team_lost{false};
+
 bool team_is_ours() {
-  static std::atomic<pid_t> first_user{0};
-  const pid_t self = getpid();
-  pid_t expected = 0;
-  return first_user.compare_exchange_strong(expected, self) || expected == self;
+  static const bool watched =
+      pthread_atfork(nullptr, nullptr, [] { team_lost = team_used.load(); }) == 0;
+  team_used.store(true, std::memory_order_relaxed);
+  return watched && !team_lost.load(std::memory_order_relaxed);
 }
 #endif
 
