@@ -11,6 +11,7 @@ import textwrap
 
 import convlstm_native as cn
 import pytest
+from convlstm_native import _core
 
 FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "onnxruntime", "openvino")
 
@@ -100,3 +101,37 @@ def test_a_forked_child_does_not_hang() -> None:
         """
     )
     assert printed.strip() == "0"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_only_children_of_a_team_lack_threads() -> None:
+    printed = run_python(
+        """
+        import os, warnings
+        import numpy as np
+        import convlstm_native as cn
+        warnings.simplefilter("ignore")  # newer Pythons warn of fork with threads
+        model = cn.Model.load(cn.demo_model(), threads=2)
+        frames = np.zeros((3, *model.inputs[0].shape[2:]), np.uint8)
+
+        def has_threads():
+            return model.profile(frames).barriers_per_frame > 0
+
+        def in_child(run):
+            child = os.fork()
+            if child == 0:
+                found = 2
+                try:
+                    found = int(run())
+                finally:
+                    os._exit(found)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        print(in_child(lambda: in_child(has_threads)), in_child(has_threads))
+        print(in_child(lambda: 10 * has_threads() + in_child(has_threads)))
+        print(int(has_threads()))
+        print(in_child(lambda: in_child(has_threads)), in_child(has_threads))
+        """
+    )
+    some = int(_core.has_threads())
+    assert printed.splitlines() == [f"{some} {some}", f"{10 * some}", f"{some}", "0 0"]

@@ -26,15 +26,17 @@ struct Run {
 
 #ifdef CN_OPENMP
 // GNU's OpenMP hangs in a child that was forked after its parent had used threads: the
-// team is gone, the record of it is not. Such a child runs on one thread; results are
-// the same bits.
+// team is gone, the record of it is not. Such a child, and its children, run on one thread;
+// results are the same bits. A handler of fork() tells a child so, which is not called for a
+// child made by clone() alone. It is set while the library is loaded: a lock here could itself be
+// held at a fork.
 std::atomic<bool> team_used{false}, team_lost{false};
+const bool fork_watched =
+    pthread_atfork(nullptr, nullptr, [] { team_lost = team_used.load(); }) == 0;
 
 bool team_is_ours() {
-  static const bool watched =
-      pthread_atfork(nullptr, nullptr, [] { team_lost = team_used.load(); }) == 0;
   team_used.store(true, std::memory_order_relaxed);
-  return watched && !team_lost.load(std::memory_order_relaxed);
+  return fork_watched && !team_lost.load(std::memory_order_relaxed);
 }
 #endif
 

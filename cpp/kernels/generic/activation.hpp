@@ -175,8 +175,8 @@ CN_INLINE bool activate_by(Function function, const float* x, float* out, std::s
   return check.all_finite();
 }
 
-// A loop for each function: beside a call for single numbers, sums of vectors would leave their
-// registers in every turn.
+// A loop for each function: in one loop for all, beside a call for single numbers, vectors that
+// have room in registers would go to memory in every turn.
 template <class V>
 bool activate(const Activation& f, const float* x, float* out, std::size_t count) {
   return with_function(

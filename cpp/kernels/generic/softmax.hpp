@@ -112,8 +112,8 @@ CN_INLINE V largest_of_row(const float* x, std::size_t count, Check& check) {
 }
 
 // Sums of exp(x - shift), which are left in y if they are wanted. Not more than kRowsInFloat
-// vectors and a part of one. Meanwhile asks for what is `ahead` of x.
-template <class V, bool Wanted>
+// vectors and a part of one. Meanwhile asks for what is `ahead` of x, if anything is.
+template <class V, bool Wanted, bool Ahead>
 CN_INLINE V exponentials(const float* x, std::size_t count, V shift, float* y, std::size_t ahead) {
   V part[kRowVectors];
   for (V& v : part) v = V::broadcast(0.0F);
@@ -121,7 +121,7 @@ CN_INLINE V exponentials(const float* x, std::size_t count, V shift, float* y, s
     V e[vectors];
     unroll<vectors>([&](auto k) CN_LAMBDA {
       const float* at = x + i + k * V::width;
-      __builtin_prefetch(at + ahead);
+      if constexpr (Ahead && V::width > 1) __builtin_prefetch(at + ahead);
       e[k] = V::load(at) - shift;
     });
     exp_of_negative(e);
@@ -140,19 +140,19 @@ CN_INLINE V exponentials(const float* x, std::size_t count, V shift, float* y, s
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-// The same for any count of at least V::width: parts of a long row join in double.
+// The same for any count of at least V::width: parts of a long row join in double. A row that is
+// one part asks for the row `ahead` of it.
 template <class V, bool Wanted>
-CN_INLINE V exponentials_of_row(const float* x, std::size_t count, V shift, float* y) {
+CN_INLINE V exponentials_of_row(const float* x, std::size_t count, V shift, float* y,
+                                std::size_t ahead) {
   constexpr std::size_t kPart = kRowsInFloat * V::width;
-  if (count < kPart + V::width) {
-    return exponentials<V, Wanted>(x, count, shift, y, kSoftmaxRows * count);
-  }
+  if (count < kPart + V::width) return exponentials<V, Wanted, true>(x, count, shift, y, ahead);
   double sums[V::width] = {};
   float lanes[V::width];
   for (std::size_t first = 0; first < count;) {
     // The last part has a whole vector at least.
     const std::size_t next = count - first < kPart + V::width ? count : first + kPart;
-    exponentials<V, Wanted>(x + first, next - first, shift, y + first, 0).store(lanes);
+    exponentials<V, Wanted, false>(x + first, next - first, shift, y + first, 0).store(lanes);
     for (std::size_t i = 0; i < V::width; ++i) sums[i] += static_cast<double>(lanes[i]);
     first = next;
   }
@@ -202,6 +202,7 @@ CN_INLINE bool softmax_rows(const SoftmaxBlock& b) {
   FiniteCheck<V, kRowVectors> check;
   float rows[kSoftmaxRows][V::width] = {};
   float shift[kSoftmaxRows], last[kSoftmaxRows];
+  const std::size_t ahead = kSoftmaxRows * b.column_step;
   for (std::size_t first = 0; first < b.columns; first += kSoftmaxRows) {
     const std::size_t left = b.columns - first;
     const auto each = [&](const auto& body) CN_LAMBDA {
@@ -214,7 +215,8 @@ CN_INLINE bool softmax_rows(const SoftmaxBlock& b) {
              CN_LAMBDA { largest_of_row<V>(x, b.axis, check).store(rows[r]); });
     join_rows_of_four<V, LargestFinite<V>>(rows, shift);
     each([&](std::size_t r, const float* x, float* y) CN_LAMBDA {
-      exponentials_of_row<V, !Logarithm>(x, b.axis, V::broadcast(shift[r]), y).store(rows[r]);
+      exponentials_of_row<V, !Logarithm>(x, b.axis, V::broadcast(shift[r]), y, ahead)
+          .store(rows[r]);
     });
     join_rows_of_four<V, Sum<V>>(rows, last);
     for (float& sum : last) sum = Logarithm ? __builtin_logf(sum) : 1.0F / sum;
