@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Before the first import of Keras: the back end that the test extra installs, on the CPU.
@@ -18,3 +19,10 @@ common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthC
 settings.register_profile("repeatable", common, derandomize=True, database=None)
 settings.register_profile("search", common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With REFUSE_SKIPS, for where everything is installed, a skipped test is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("REFUSE_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

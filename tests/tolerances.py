@@ -1,9 +1,8 @@
-"""How far float32 results may lie from the float64 reference: one table, a reason a line.
+"""How far results of layers and networks may lie from the reference: one table, a reason a line.
 
 A difference counts relative to the largest magnitude in the reference, because every sum mixes
 elements of that magnitude and the small elements of a frame inherit its rounding. Where terms may
-cancel, the largest term counts instead. ``EPS`` is the spacing of float32 at one. Only the two
-functions below compare.
+cancel, the largest term counts instead. ``EPS`` is the spacing of float32 at one.
 """
 
 from __future__ import annotations
